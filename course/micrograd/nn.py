@@ -99,7 +99,7 @@ class MLP:
     """
 
     def __init__(
-        self, n_inputs: int, sizes: list[int], activation: str = "relu", **options
+        self, n_inputs: int, sizes: list[int], activation: str = "relu", **options: Any
     ) -> None:
         widths = [n_inputs, *sizes]
         self.layers = []
@@ -108,7 +108,7 @@ class MLP:
             kind = "linear" if last else activation
             self.layers.append(Layer(widths[i], widths[i + 1], activation=kind, **options))
 
-    def __call__(self, inputs: list) -> Value | list[Value]:
+    def __call__(self, inputs: list) -> Any:
         """The last layer's outputs: a list of Values, or the Value itself if there is just one.
 
         The inputs may be Values or numbers; numbers become Values once, here.

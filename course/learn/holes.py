@@ -1,0 +1,273 @@
+"""Holes: the machine with a lesson's parts taken out, and the student's parts put in.
+
+`course` is complete and works. `lesson(name)` replaces the parts that the lesson asks for by
+holes, which say whose turn it is when they are used. `@exercise(path)` puts the student's object
+in a part's place, everywhere in `course` where the part stood.
+"""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+from course.learn.manifest import Lesson, Part, find_lesson
+
+T = TypeVar("T")
+
+
+class LessonError(Exception):
+    """The notebook's cells do not fit together; the message says what to do."""
+
+
+class Hole:
+    """Stands where a part is missing. Any use of it says whose turn it is."""
+
+    def __init__(self, message: str) -> None:
+        object.__setattr__(self, "_message", message)
+
+    def _use(self, *args: object, **kwargs: object) -> Any:
+        __tracebackhide__ = True
+        raise NotImplementedError(object.__getattribute__(self, "_message"))
+
+    __call__ = __getattr__ = __setattr__ = __mro_entries__ = __instancecheck__ = _use
+
+    def __get__(self, instance: object, owner: type | None = None) -> object:
+        """Found on a class, a hole is a method that is missing."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<hole: {object.__getattribute__(self, '_message')}>"
+
+
+class _State:
+    """The lesson under way: one for each process, as there is one `course` in it."""
+
+    lesson: Lesson | None = None
+    reference: ClassVar[dict[str, Any]] = {}  # path -> the object that `course` came with
+    filled: ClassVar[dict[str, Any]] = {}  # path -> the student's object
+
+
+def lesson(name: str) -> None:
+    """Set up a lesson: its parts are taken out of `course`, to be written in this notebook.
+
+    Running the cell again keeps the parts you have already put in.
+
+    Args:
+        name: "<unit>/<lesson>", for example "1_micrograd/1_scalars".
+
+    Raises:
+        LookupError: if there is no such lesson.
+    """
+    wanted = find_lesson(name)
+    _warnings_to_stdout()
+    if _State.lesson == wanted:
+        print(f"Lesson {wanted.number} is set up already; the parts you have put in stay in.")
+        return
+    restore()
+    for unit in sorted({".".join(part.path.split(".")[:2]) for part in wanted.parts}):
+        _import_all(unit)
+    _State.reference = {part.path: find_part(part.path) for part in wanted.parts}
+    _State.lesson = wanted
+    for part in wanted.parts:
+        if _owner_part(part) is None:
+            _put(part.path, Hole(_message(part)))
+    count = len({part.exercise for part in wanted.parts if not part.given})
+    exercises = "1 exercise" if count == 1 else f"{count} exercises"
+    print(f"Lesson {wanted.number}, {wanted.title}: {exercises}. Other parts: the reference.")
+
+
+def exercise(path: str) -> Callable[[T], T]:
+    """Put the decorated function or class into `course`, where the part called path stood.
+
+    Args:
+        path: the part, for example "course.micrograd.engine.Value.tanh".
+
+    Raises:
+        LessonError: if no lesson is set up, it has no such part, or the object does not fit.
+    """
+    if _State.lesson is None:
+        raise LessonError('Run the first code cell of this notebook first: `lesson("...")`.')
+    parts = {part.path: part for part in _State.lesson.parts}
+    if path not in parts:
+        close = difflib.get_close_matches(path, parts, n=1)
+        guess = f" Did you mean {close[0]!r}?" if close else ""
+        raise LessonError(f"Lesson {_State.lesson.number} has no part {path!r}.{guess}")
+
+    def fill(new: T) -> T:
+        owner = _owner_part(parts[path])
+        if owner is not None and owner.path not in _State.filled:
+            name = owner.path.rpartition(".")[2]
+            raise LessonError(f"Run the cell that defines `class {name}` first.")
+        _check_fits(path, new)
+        _State.filled[path] = new
+        _put(path, new)
+        for method in parts.values():  # a class that is run again gets its methods back
+            if _owner_part(method) == parts[path]:
+                _put(method.path, _State.filled.get(method.path, Hole(_message(method))))
+        return new
+
+    return fill
+
+
+def restore() -> None:
+    """Put all of `course`'s own parts back."""
+    for path, part in _State.reference.items():
+        _put(path, part)
+    _State.lesson, _State.reference, _State.filled = None, {}, {}
+
+
+def _message(part: Part) -> str:
+    assert _State.lesson is not None
+    where = f'(lesson {_State.lesson.number}, "{part.title}")'
+    if part.given:
+        return f"{part.path} comes with this notebook: run the cell that defines it {where}"
+    return f"{part.path} is yours to write {where}"
+
+
+def _owner_part(part: Part) -> Part | None:
+    """The class this part is a method of, if that class is a part of the lesson too."""
+    assert _State.lesson is not None
+    owner = part.path.rpartition(".")[0]
+    return next((other for other in _State.lesson.parts if other.path == owner), None)
+
+
+def _check_fits(path: str, new: Any) -> None:
+    """Refuse an object that cannot take the reference's place, and say why."""
+    reference = _State.reference[path]
+    name = path.rpartition(".")[2]
+    wanted = "class" if inspect.isclass(reference) else "function"
+    got = "class" if inspect.isclass(new) else "function" if callable(new) else ""
+    if got != wanted:
+        found = f"a {got}" if got else f"{new!r}, which is neither function nor class"
+        raise LessonError(f"{path} is a {wanted}; this cell gives {found}.")
+    if getattr(new, "__name__", name) != name:
+        raise LessonError(f"This cell should define `{name}`; it defines `{new.__name__}`.")
+    if wanted == "function":
+        asked, yours = inspect.signature(reference), inspect.signature(new)
+        required = [p for p in asked.parameters.values() if p.default is p.empty]
+        try:
+            yours.bind(
+                *[None for p in required if p.kind is p.POSITIONAL_OR_KEYWORD],
+                **{p.name: None for p in required if p.kind is p.KEYWORD_ONLY},
+            )
+        except TypeError:
+            raise LessonError(
+                f"{path} is called as {name}{_bare(asked)}; yours is {name}{_bare(yours)}. "
+                "Keep the parameters as they were given."
+            ) from None
+
+
+def _bare(signature: inspect.Signature) -> str:
+    """A signature without its annotations, to be read at a glance."""
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(inspect.Signature(bare))
+
+
+def _locate(path: str) -> tuple[Any, str]:
+    """The module or class that holds the part, and the part's name in it."""
+    names = path.split(".")
+    for cut in range(len(names) - 1, 0, -1):
+        module = ".".join(names[:cut])
+        try:
+            owner: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise  # the module exists; something that it imports does not
+            continue
+        for name in names[cut:-1]:
+            owner = vars(owner)[name]
+        return owner, names[-1]
+    raise LookupError(f"There is no {path}.")
+
+
+def find_part(path: str) -> Any:
+    """The object that stands at path in `course` now: the reference, a hole or the student's.
+
+    Raises:
+        LookupError: if there is none.
+    """
+    try:
+        owner, name = _locate(path)
+        return vars(owner)[name]
+    except KeyError:
+        raise LookupError(f"There is no {path}.") from None
+
+
+def _put(path: str, new: Any) -> None:
+    """Replace the part, wherever `course` refers to it."""
+    owner, name = _locate(path)
+    if isinstance(owner, types.ModuleType):
+        old = vars(owner)[name]
+        for module in _course_modules():
+            for holder in _holders(module):
+                _replace_references(holder, old, new)
+                _replace_bases(holder, (old, _State.reference.get(path)), new)
+    setattr(owner, name, new)
+
+
+def _replace_references(holder: Any, old: Any, new: Any) -> None:
+    """Put new for old in a module's or class's attributes, tables and default arguments."""
+    for key, value in list(vars(holder).items()):
+        if value is old:
+            setattr(holder, key, new)
+        elif isinstance(value, dict):
+            value.update({k: new for k, v in value.items() if v is old})
+        elif isinstance(value, list):
+            value[:] = [new if v is old else v for v in value]
+        elif isinstance(value, types.FunctionType):
+            if value.__defaults__:
+                value.__defaults__ = tuple(new if v is old else v for v in value.__defaults__)
+            if value.__kwdefaults__:
+                value.__kwdefaults__.update(
+                    {k: new for k, v in value.__kwdefaults__.items() if v is old}
+                )
+
+
+def _replace_bases(holder: Any, olds: tuple[Any, ...], new: Any) -> None:
+    """Let subclasses of the old class inherit from the new one.
+
+    A hole cannot be a base class: while there is one, subclasses keep the reference as base.
+    """
+    if not (isinstance(holder, type) and isinstance(new, type)) or holder is new:
+        return
+    if any(base is old for base in holder.__bases__ for old in olds):
+        holder.__bases__ = tuple(
+            new if any(base is old for old in olds) else base for base in holder.__bases__
+        )
+
+
+def _holders(module: types.ModuleType) -> Iterator[Any]:
+    """What can refer to a part: the module, and each class in it."""
+    yield module
+    yield from {id(v): v for v in vars(module).values() if isinstance(v, type)}.values()
+
+
+def _course_modules() -> list[types.ModuleType]:
+    """The machine's modules that are loaded; not the tools around it, which know no part."""
+    tools = ("course.learn", "course.viz", "course.kernellab", "course.cli")
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith("course.") and not name.startswith(tools)
+    ]
+
+
+def _import_all(unit: str) -> None:
+    """Import every module of a unit, so that all references to its parts are known."""
+    package = importlib.import_module(unit)
+    for info in pkgutil.walk_packages(package.__path__, f"{unit}."):
+        importlib.import_module(info.name)
+
+
+def _warnings_to_stdout() -> None:
+    """Show warnings as ordinary output: nbgrader takes anything on stderr for a failed check."""
+
+    def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        print(f"Warning: {message} ({category.__name__})")
+
+    warnings.showwarning = show

@@ -1,0 +1,164 @@
+"""What a lesson may not contain: each finding is an error with file and line."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from grader.errors import LessonTextError
+from grader.lift import BEGIN, END
+
+if TYPE_CHECKING:
+    from grader.build import Built
+
+MARKERS = (BEGIN, END, "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
+LEAK_LENGTH = 24  # shorter lines of a solution may well stand elsewhere by chance
+
+
+def lint(built: Built) -> None:
+    """Refuse a lesson that would mislead a student or a grader.
+
+    Raises:
+        LessonTextError: for the first finding.
+    """
+    _check_structure(built)
+    _check_cells(built)
+    _check_names(built)
+    _check_leaks(built)
+
+
+def _check_structure(built: Built) -> None:
+    text = built.text
+    if "setup" not in [cell.id for cell in built.solved.cells]:
+        raise text.error(1, f'no code cell sets up the lesson: lesson("{text.name}")')
+    checked = {exercise for exercises in built.checks.values() for exercise in exercises}
+    for exercise in built.exercises:
+        if exercise.id not in checked:
+            raise text.error(exercise.cell, f"no check is of the exercise {exercise.paths[0]}")
+    level = 0
+    for cell, line in zip(built.solved.cells, built.lines):
+        if cell.cell_type == "markdown":
+            for heading in _headings(cell.source):
+                if heading > level + 1:
+                    raise text.error(line, f"a heading of level {heading} follows level {level}")
+                level = heading
+
+
+def _headings(source: str) -> list[int]:
+    fenced, levels = False, []
+    for row in source.splitlines():
+        if row.startswith("```"):
+            fenced = not fenced
+        elif row.startswith("#") and not row.startswith("###  ") and not fenced:
+            marks = len(row) - len(row.lstrip("#"))
+            if row[marks : marks + 1] == " " and row not in MARKERS:
+                levels.append(marks)
+    return levels
+
+
+def _check_cells(built: Built) -> None:
+    """A check fails by a helper's message, scores all or nothing, and needs no demo cell."""
+    known = set(dir(builtins))
+    for cell, line in zip(built.solved.cells, built.lines):
+        if cell.cell_type != "code":
+            continue
+        try:
+            tree = ast.parse(cell.source)
+        except SyntaxError as error:
+            raise LessonTextError(
+                built.text.file, line + (error.lineno or 0), f"not Python: {error.msg}"
+            ) from None
+        if cell.metadata.get("nbgrader", {}).get("grade"):
+            _check_check(built, cell, tree, line, known)
+        elif "nbgrader" in cell.metadata:  # set-up, given and exercise cells: checks may use them
+            known |= _bound(tree)
+
+
+def _check_check(built: Built, cell: Any, tree: ast.Module, line: int, known: set[str]) -> None:
+    text, name = built.text, cell.metadata["nbgrader"]["grade_id"]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert):
+            raise text.error(
+                line, f"check {name!r}: use assert_close(...) and its like, not assert"
+            )
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    if not any(getattr(call.func, "id", "").startswith("assert_") for call in calls):
+        raise text.error(line, f"check {name!r} asserts nothing")
+    last = tree.body[-1]
+    if isinstance(last, ast.Expr) and not (
+        isinstance(last.value, ast.Call)
+        and getattr(last.value.func, "id", "").startswith("assert_")
+    ):
+        raise text.error(line, f"check {name!r} ends in a value, which nbgrader takes for a score")
+    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    unknown = sorted(used - known - _bound(tree))
+    if unknown:
+        raise text.error(
+            line,
+            f"check {name!r} uses {', '.join(unknown)}, which neither it nor the set-up cell nor an "
+            "exercise above defines",
+        )
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    """All names that a cell binds, at any depth: enough to tell what is known after it."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.alias):
+            names.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            names.add(node.name)
+    return names
+
+
+def _check_names(built: Built) -> None:
+    """No name is used before it is imported or defined; ruff finds those that are."""
+    rows: list[str] = []
+    lines: list[int] = []  # for each row: where its cell stands in the text
+    for cell, line in zip(built.solved.cells, built.lines):
+        if cell.cell_type == "code":
+            rows += cell.source.splitlines()
+            lines += [line] * len(cell.source.splitlines())
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--no-cache"]
+    command += ["--select=F821,F823", "--output-format=json", "--stdin-filename=lesson.py", "-"]
+    done = subprocess.run(command, input="\n".join(rows), capture_output=True, text=True)
+    try:
+        findings = json.loads(done.stdout)
+    except ValueError:
+        raise LessonTextError(built.text.file, 1, f"ruff failed: {done.stderr.strip()}") from None
+    for finding in findings:
+        at = finding["location"]["row"] - 1
+        message = f"{finding['message']}, in {rows[at].strip()!r}: import or define it above"
+        raise LessonTextError(built.text.file, lines[at], message)
+
+
+def _check_leaks(built: Built) -> None:
+    """No line of a solution stands in the student's notebook, and no marker of the builder."""
+    secret: dict[str, str] = {}
+    for cell in built.solved.cells:
+        inside = False
+        for row in cell.source.splitlines():
+            if row.strip() in (BEGIN, END):
+                inside = row.strip() == BEGIN
+            elif inside and len(row.strip()) >= LEAK_LENGTH:
+                secret[row.strip()] = cell.id
+    for cell, line in zip(built.student.cells, built.lines):
+        for row in cell.source.splitlines():
+            if any(marker in row for marker in MARKERS):
+                raise built.text.error(line, f"the student's notebook would show {row.strip()!r}")
+            if row.strip() in secret:
+                exercise = secret[row.strip()]
+                raise built.text.error(
+                    line,
+                    f"the student's notebook would show {row.strip()!r}, which solves {exercise}",
+                )
