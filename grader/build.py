@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,7 +187,7 @@ def build_lesson(path: Path, root: Path = ROOT) -> Built:
                 new.metadata["tags"] = cell.options["tags"]
             add(new, cell)
 
-    built.solved = new_notebook(cells=cells, metadata=_metadata(text))
+    built.solved = _formatted(text, new_notebook(cells=cells, metadata=_metadata(text)))
     nbformat.validate(built.solved)
     built.student = release(built.solved)
     lint(built)
@@ -266,6 +268,18 @@ def _stale(files: dict[Path, str], root: Path) -> list[Path]:
         for path in sorted((root / folder).glob("*/*.ipynb"))
         if path not in built
     ]
+
+
+def _formatted(text: LessonText, notebook: Any) -> Any:
+    """The notebook with its code formatted as ruff formats the reference."""
+    config = str(ROOT / "pyproject.toml")
+    command = [sys.executable, "-m", "ruff", "format", "--quiet", "--no-cache", "--config", config]
+    command += ["--stdin-filename", "lesson.ipynb", "-"]
+    source = nbformat.writes(notebook)
+    done = subprocess.run(command, input=source, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        raise text.error(1, f"ruff cannot format its code: {done.stderr.strip()}")
+    return nbformat.reads(done.stdout, 4)
 
 
 def _lift_exercise(text: LessonText, exercise: Exercise) -> str:

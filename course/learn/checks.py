@@ -81,7 +81,7 @@ def assert_raises(
         CheckFailed: if it returns, or raises something else.
     """
     __tracebackhide__ = True
-    call = f"{getattr(function, '__name__', 'the function')}({', '.join(map(_show, args))})"
+    call = f"{EXPRESSION} called with ({', '.join(map(_show, args))})"
     try:
         result = function(*args)
     except exception:
@@ -92,7 +92,7 @@ def assert_raises(
         problem = f"{call} raised {type(error).__name__}: {error}, expected {exception.__name__}"
     else:
         problem = f"{call} returned {_show(result)}, expected it to raise {exception.__name__}"
-    _fail(problem, hint)
+    _fail(problem, hint, argument=1)
 
 
 def assert_gradients(
@@ -207,13 +207,16 @@ def _show(x: Any) -> str:
     return text if len(text) <= 200 else text[:190] + " ..."
 
 
-def _fail(problem: str, hint: str) -> NoReturn:
-    """Raise CheckFailed, with what the check's own source says about the call."""
+def _fail(problem: str, hint: str, argument: int = 0) -> NoReturn:
+    """Raise CheckFailed, with what the check's own source says about the call.
+
+    The source of the helper's argument of that number goes where EXPRESSION stands.
+    """
     __tracebackhide__ = True
     frame = inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
-    call = _read_call(frame)
+    call = _read_call(frame, argument)
     if call.hidden:
         raise CheckFailed("A hidden test failed. " + (hint or "Try small cases of your own."))
     lines = [problem.replace(EXPRESSION, call.expression)]
@@ -233,8 +236,8 @@ class _Call:
     hidden: bool = False
 
 
-def _read_call(frame: FrameType | None) -> _Call:
-    """Read the check's source: the first argument, and the lines since the last assertion."""
+def _read_call(frame: FrameType | None, argument: int) -> _Call:
+    """Read the check's source: the argument of that number, and the lines since the last assertion."""
     if frame is None:
         return _Call()
     source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
@@ -242,9 +245,9 @@ def _read_call(frame: FrameType | None) -> _Call:
     above = [line.strip() for line in lines[: frame.f_lineno]]
     hidden = above.count("### BEGIN HIDDEN TESTS") > above.count("### END HIDDEN TESTS")
     node = executing.Source.executing(frame).node
-    if not isinstance(node, ast.Call) or not node.args:
+    if not isinstance(node, ast.Call) or len(node.args) <= argument:
         return _Call(hidden=hidden)
-    expression = ast.get_source_segment(source, node.args[0]) or "the result"
+    expression = ast.get_source_segment(source, node.args[argument]) or "the result"
     before: list[str] = []
     for statement in ast.parse(source).body:
         if statement.lineno >= node.lineno or (statement.end_lineno or 0) >= node.lineno:

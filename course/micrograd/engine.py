@@ -39,29 +39,40 @@ class Value:
         return f"Value(data={self.data:.6g}, grad={self.grad:.6g})"
 
     def __add__(self, other: "Value | float") -> "Value":
-        """self + other, where other is a Value or a number.
+        """self + other: a new Value that remembers both, in this order, and both derivatives.
 
-        d(a + b)/da = 1 and d(a + b)/db = 1.
+            d(a + b)/da = 1,   d(a + b)/db = 1
+
+        Args:
+            other: a Value or a number; a number becomes a Value first.
         """
         other = other if isinstance(other, Value) else Value(other)
         return Value(self.data + other.data, (self, other), (1.0, 1.0), "+")
 
     def __mul__(self, other: "Value | float") -> "Value":
-        """self * other, where other is a Value or a number.
+        """self * other: a new Value that remembers both, in this order, and both derivatives.
 
-        d(a * b)/da = b and d(a * b)/db = a.
+            d(a * b)/da = b,   d(a * b)/db = a
+
+        Args:
+            other: a Value or a number; a number becomes a Value first.
         """
         other = other if isinstance(other, Value) else Value(other)
         return Value(self.data * other.data, (self, other), (other.data, self.data), "*")
 
     def __pow__(self, exponent: "Value | float") -> "Value":
-        """self ** exponent, where the exponent is a number or a Value.
+        """self ** exponent.
 
-        d(a ** n)/da = n * a ** (n - 1). If the exponent is a Value it is an input too, and
-        d(a ** n)/dn = a ** n * log(a), which exists for a > 0 only (nan otherwise).
+            d(a ** n)/da = n * a ** (n - 1),   and 0 where n = 0
+            d(a ** n)/dn = a ** n * log(a),    for a > 0 only, nan otherwise
+
+        Args:
+            exponent: a number, which is a constant: then self is the only input. Or a Value,
+                which is an input too.
 
         Raises:
-            ValueError: for 0 to a negative power, or a negative number to a fractional one.
+            ValueError: for 0 to a negative power, or a negative number to a fractional one
+                (`math.pow` does so).
         """
         base = self.data
         n = exponent.data if isinstance(exponent, Value) else float(exponent)

@@ -30,7 +30,7 @@ def gradcheck(f: Callable[..., Value], *xs: float, tolerance: float = 1e-6) -> b
         tolerance: how far the two may be apart, relative to 1 + |numerical derivative|.
 
     Returns:
-        True if all gradients agree, False if any does not.
+        True if all gradients agree. False if any does not, or is nan.
     """
     values = [Value(x) for x in xs]
     f(*values).backward()
