@@ -1,0 +1,25 @@
+"""Pictures for notebooks: computation graphs, the backward pass in steps, curves.
+
+They know no unit of the course: any graph that follows `course.viz.protocol` can be drawn. Every
+picture has a text alternative, and shows without scripts wherever a notebook does.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from course.viz.graph import draw_graph
+from course.viz.picture import Picture, steps
+from course.viz.stepper import backward_steps
+
+if TYPE_CHECKING:
+    from course.viz.plots import decision_boundary, loss_curve
+
+__all__ = ["Picture", "backward_steps", "decision_boundary", "draw_graph", "loss_curve", "steps"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the plots when one is used: matplotlib takes a second that graphs need not wait."""
+    if name in ("decision_boundary", "loss_curve"):
+        from course.viz import plots
+
+        return getattr(plots, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
