@@ -6,6 +6,7 @@ in a part's place, everywhere in `course` where the part stood.
 """
 
 import difflib
+import gc
 import importlib
 import inspect
 import pkgutil
@@ -65,6 +66,9 @@ def lesson(name: str) -> None:
     """
     wanted = find_lesson(name)
     _warnings_to_stdout()
+    # Graphs hold no reference cycles and are freed at once. Looking for cycles every 700 objects,
+    # as Python does, takes most of the time of training a network of scalars.
+    gc.set_threshold(100_000)
     if _State.lesson == wanted:
         print(f"Lesson {wanted.number} is set up already; the parts you have put in stay in.")
         return

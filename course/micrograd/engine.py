@@ -6,7 +6,6 @@ the chain rule needs, so one `backward` serves every operation.
 """
 
 import math
-from collections.abc import Sequence
 
 
 class Value:
@@ -181,7 +180,7 @@ def topological_order(root: Value) -> list[Value]:
     return order
 
 
-def dot(weights: Sequence[Value], inputs: Sequence[Value], bias: Value) -> Value:
+def dot(weights: list[Value], inputs: list[Value], bias: Value) -> Value:
     """bias + sum of weights[i] * inputs[i], as one node instead of two for each product.
 
         d/d weights[i] = inputs[i],   d/d inputs[i] = weights[i],   d/d bias = 1
