@@ -6,6 +6,7 @@ the chain rule needs, so one `backward` serves every operation.
 """
 
 import math
+from operator import mul
 
 
 class Value:
@@ -193,7 +194,9 @@ def dot(weights: list[Value], inputs: list[Value], bias: Value) -> Value:
     Raises:
         ValueError: if there are not as many weights as inputs.
     """
+    if len(weights) != len(inputs):
+        raise ValueError(f"{len(weights)} weights, but {len(inputs)} inputs")
     w = [weight.data for weight in weights]
     x = [input.data for input in inputs]
-    data = sum([wi * xi for wi, xi in zip(w, x, strict=True)], bias.data)
+    data = sum(map(mul, w, x), bias.data)
     return Value(data, (*weights, *inputs, bias), (*x, *w, 1.0), "dot")
