@@ -25,7 +25,7 @@ from nbgrader.preprocessors import (
 from grader.errors import GraderError
 from grader.lesson_text import LessonText, TextCell, read
 from grader.lift import LiftError, lift
-from grader.lint import lint
+from grader.lint import lint, lint_markers
 from grader.nbgrader_settings import notebook_settings
 from grader.paths import ROOT, shown
 
@@ -189,6 +189,7 @@ def build_lesson(path: Path, root: Path = ROOT) -> Built:
 
     built.solved = _formatted(text, new_notebook(cells=cells, metadata=_metadata(text)))
     nbformat.validate(built.solved)
+    lint_markers(built)
     built.student = release(built.solved)
     lint(built)
     return built

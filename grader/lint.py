@@ -19,6 +19,27 @@ MARKERS = (BEGIN, END, "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
 LEAK_LENGTH = 24  # shorter lines of a solution may well stand elsewhere by chance
 
 
+def lint_markers(built: Built) -> None:
+    """Refuse markers where nbgrader does not expect them, or that do not come in pairs.
+
+    Raises:
+        LessonTextError: for the first finding.
+    """
+    allowed = {"answer": MARKERS[:2], "check": MARKERS[2:]}
+    for cell in built.text.cells:
+        begin, end = allowed.get(cell.kind, ("", ""))
+        inside = False
+        for row in cell.source.splitlines():
+            marker = next((m for m in MARKERS if m in row), None)
+            if marker is None:
+                continue
+            if marker not in (begin, end) or row.strip() != marker or inside == (marker == begin):
+                raise built.text.error(cell, f"{row.strip()!r} is out of place here")
+            inside = not inside
+        if inside:
+            raise built.text.error(cell, f"{begin!r} has no {end!r}")
+
+
 def lint(built: Built) -> None:
     """Refuse a lesson that would mislead a student or a grader.
 

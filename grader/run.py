@@ -4,11 +4,13 @@ Submissions never run here; see `grader.grade`.
 """
 
 import contextlib
+import gc
 import io
 import linecache
 import random
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,13 +68,12 @@ def run_notebook(
     Returns:
         What each check gave.
     """
-    matplotlib.use("Agg")
-    random.seed(seed)
-    np.random.seed(seed)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     run = Run()
     left = set(checks) if checks is not None else None
-    try:
+    with _undone():
+        random.seed(seed)
+        np.random.seed(seed)
         for cell in notebook.cells:
             meta = cell.metadata.get("nbgrader", {})
             is_check = meta.get("grade", False)
@@ -91,10 +92,27 @@ def run_notebook(
                     left.discard(cell.id)
             elif problem and "raises-exception" not in cell.metadata.get("tags", []):
                 run.errors[cell.id] = problem
+    return run
+
+
+@contextlib.contextmanager
+def _undone() -> Iterator[None]:
+    """Undo, in the end, what running a lesson changes in this process."""
+    from matplotlib import pyplot
+
+    backend, show, thresholds = matplotlib.get_backend(), warnings.showwarning, gc.get_threshold()
+    states = random.getstate(), np.random.get_state()
+    pyplot.switch_backend("Agg")
+    try:
+        yield
     finally:
         restore()
-        _close_figures()
-    return run
+        pyplot.close("all")
+        pyplot.switch_backend(backend)
+        warnings.showwarning = show
+        gc.set_threshold(*thresholds)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def _run_cell(source: str, identity: str, namespace: dict[str, Any]) -> str:
@@ -131,9 +149,3 @@ def _time_limit(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _close_figures() -> None:
-    from matplotlib import pyplot
-
-    pyplot.close("all")

@@ -7,6 +7,7 @@ keeps full marks, whatever the seed.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -15,6 +16,7 @@ from nbgrader.preprocessors import ClearSolutions
 from grader.bank import Answer, read_bank
 from grader.build import Built
 from grader.nbgrader_settings import notebook_settings
+from grader.paths import ROOT
 from grader.run import run_notebook
 
 SEEDS = range(5)
@@ -40,11 +42,16 @@ def untouched(solved: Any) -> Any:
     return ClearSolutions(config=notebook_settings()).preprocess(notebook, {})[0]
 
 
-def verify(built: Built) -> Iterator[Proof]:
-    """Try every claim about one lesson, one after another."""
+def verify(built: Built, root: Path = ROOT) -> Iterator[Proof]:
+    """Try every claim about one lesson, one after another.
+
+    Args:
+        built: the lesson.
+        root: the repository, in which the lesson's bank stands beside its text.
+    """
     yield _verify_solved(built)
     yield _verify_untouched(built)
-    answers = read_bank(built)
+    answers = read_bank(built, root)
     for exercise in built.exercises:
         own = [answer for answer in answers if answer.exercise == exercise.id]
         yield _verify_bank_size(exercise.paths[0], own)

@@ -158,7 +158,7 @@ def _number_difference(
     a, e = float(actual), float(expected)
     if math.isnan(e) and math.isnan(a):
         return None
-    if a == e or abs(a - e) <= max(rtol * abs(e), atol):
+    if a == e or (math.isfinite(e) and abs(a - e) <= max(rtol * abs(e), atol)):
         return None
     return f"{name} is {_show(actual)}, expected {_show(expected)}"
 

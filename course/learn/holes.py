@@ -207,10 +207,9 @@ def _put(path: str, new: Any) -> None:
     owner, name = _locate(path)
     if isinstance(owner, types.ModuleType):
         old = vars(owner)[name]
-        for module in _course_modules():
-            for holder in _holders(module):
-                _replace_references(holder, old, new)
-                _replace_bases(holder, (old, _State.reference.get(path)), new)
+        for holder in _holders():
+            _replace_references(holder, old, new)
+            _replace_bases(holder, (old, _State.reference.get(path)), new)
     setattr(owner, name, new)
 
 
@@ -245,10 +244,16 @@ def _replace_bases(holder: Any, olds: tuple[Any, ...], new: Any) -> None:
         )
 
 
-def _holders(module: types.ModuleType) -> Iterator[Any]:
-    """What can refer to a part: the module, and each class in it."""
-    yield module
-    yield from {id(v): v for v in vars(module).values() if isinstance(v, type)}.values()
+def _holders() -> Iterator[Any]:
+    """What can refer to a part: the modules, the classes in them, and what holes stand for."""
+    holders: dict[int, Any] = {id(module): module for module in _course_modules()}
+    for module in list(holders.values()):
+        holders |= {id(v): v for v in vars(module).values() if isinstance(v, type)}
+    yield from holders.values()
+    yield from (
+        v for v in _State.reference.values() if isinstance(v, type) and id(v) not in holders
+    )
+    yield types.SimpleNamespace(**_State.reference)
 
 
 def _course_modules() -> list[types.ModuleType]:

@@ -6,7 +6,7 @@ from course.micrograd.gradcheck import gradcheck, numerical_derivative
 from course.micrograd.losses import accuracy, hinge_loss, mse_loss
 from course.micrograd.nn import MLP, Layer, Neuron, weighted_sum
 from course.micrograd.optim import SGD, linear_decay
-from course.micrograd.train import evaluate, train, train_step
+from course.micrograd.training import evaluate, train, train_step
 
 __all__ = [
     "MLP",

@@ -1,0 +1,206 @@
+"""The builder: what it makes, and what it refuses, with file and line."""
+
+import json
+import re
+import shutil
+
+import nbformat
+import pytest
+
+from grader.build import build_all, build_lesson, differences, lesson_files, outputs, write
+from grader.errors import LessonTextError
+from grader.lift import LiftError, lift, splice
+from grader.paths import LESSONS, ROOT
+
+HEAD = """---
+jupytext:
+  text_representation: {extension: .md, format_name: myst}
+kernelspec: {display_name: Python 3, language: python, name: python3}
+---
+
+# A toy
+
+```{code-cell} ipython3
+from course.learn import assert_close, exercise, lesson
+
+lesson("0_start/0_welcome")
+```
+
+## On the way
+"""
+EXERCISE = """
+```{code-cell} ipython3
+---
+exercise: course.start.interpolate.lerp
+title: on the way
+difficulty: 1
+minutes: 3
+hints: [a, b, c]
+---
+```
+"""
+CHECK = """
+```{code-cell} ipython3
+:check: ends
+:of: lerp
+:points: 1
+
+assert_close(lerp(1.0, 2.0, 0.5), 1.5)
+### BEGIN HIDDEN TESTS
+assert_close(lerp(7.0, 9.0, 0.5), 8.0)
+### END HIDDEN TESTS
+```
+"""
+TOY = HEAD + EXERCISE + CHECK
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Builds a text as lesson 0_start/0_welcome of a repository of its own."""
+
+    def build(text, name="0_start/0_welcome"):
+        path = tmp_path / "lessons" / f"{name}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return build_lesson(path, tmp_path)
+
+    return build
+
+
+def test_the_built_files_are_up_to_date():
+    lessons = [built for _, built in build_all()]
+    assert differences(outputs(lessons)) == []
+
+
+def test_building_twice_gives_the_same_bytes(tmp_path):
+    shutil.copytree(LESSONS, tmp_path / "lessons")
+    first = outputs([built for _, built in build_all(tmp_path)])
+    assert first == outputs([built for _, built in build_all(tmp_path)])
+    assert set(write(first, tmp_path)) == set(first)
+    assert write(first, tmp_path) == []
+    assert differences(first, tmp_path) == []
+    stray = tmp_path / "notebooks" / "0_start" / "9_gone.ipynb"
+    stray.write_text("{}")
+    assert differences(first, tmp_path) == [
+        "notebooks/0_start/9_gone.ipynb belongs to no lesson text"
+    ]
+    stray.unlink()
+    (tmp_path / "notebooks/0_start/0_welcome.ipynb").write_text("edited by hand")
+    assert "differs" in differences(first, tmp_path)[0]
+
+
+def test_toy(build):
+    built = build(TOY)
+    source = {cell.id: cell.source for cell in built.student.cells}
+    exercise = source["start-interpolate-lerp"]
+    assert '@exercise("course.start.interpolate.lerp")' in exercise
+    assert "# YOUR CODE HERE" in exercise
+    assert "return start" not in exercise
+    assert '"""The number that lies a fraction t of the way' in exercise
+    assert "HIDDEN" not in source["ends"]
+    assert "8.0" not in source["ends"]
+    assert "8.0" in {cell.id: cell.source for cell in built.solved.cells}["ends"]
+    card = source["start-interpolate-lerp-card"]
+    assert "difficulty 1 of 5, about 3 minutes" in card
+    assert card.count("<details>") == 3
+    assert built.checks == {"ends": ["start-interpolate-lerp"]}
+    assert built.text.number == "0"
+    for notebook in (built.solved, built.student):
+        nbformat.validate(notebook)
+        assert notebook.metadata.course.lesson == "0_start/0_welcome"
+        assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+def line_of(text, fragment):
+    return text[: text.index(fragment)].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "says"),
+    [
+        (TOY.replace("interpolate.lerp", "interpolate.larp"), EXERCISE, "there is no function or class"),
+        (TOY.replace("course.start.interpolate.lerp", "course.micrograd.nn.MLP"), EXERCISE, "name the student's methods"),
+        (TOY.replace("title: on the way\n", "title: on the way\nholes: [larp]\n"), EXERCISE, "has no method 'larp'"),
+        (TOY + CHECK, None, "the id 'ends' is used twice, first at line 27"),
+        (TOY + EXERCISE, None, "used twice"),
+        (TOY.replace(":of: lerp", ":of: larp"), CHECK, "names no exercise above it (start.interpolate.lerp)"),
+        (HEAD + CHECK + EXERCISE, CHECK, "names no exercise above it"),
+        (HEAD + EXERCISE, EXERCISE, "no check is of the exercise"),
+        (TOY.replace("[a, b, c]", "[a, b]"), EXERCISE, "three hints, this one 2"),
+        (TOY.replace("difficulty: 1", "difficulty: 7"), EXERCISE, "from 1 to 5"),
+        (TOY.replace("title: on the way\n", ""), EXERCISE, "option 'title' is missing"),
+        (TOY.replace("minutes: 3", "minutes: few"), EXERCISE, "'minutes' has the wrong type"),
+        (TOY.replace("minutes: 3", "minutes: 3\nlevel: 9"), EXERCISE, "unknown option 'level'"),
+        (TOY.replace("hints: [a, b, c]\n---\n", "hints: [a, b, c]\n---\nx = 1\n"), EXERCISE, "an exercise cell is empty"),
+        (TOY.replace("assert_close(lerp(1.0", "assert lerp(1.0").replace("0.5), 1.5)", "0.5) == 1.5"), CHECK, "not assert"),
+        (TOY.replace("### END HIDDEN TESTS\n", "### END HIDDEN TESTS\n2.5\n"), CHECK, "ends in a value"),
+        (TOY.replace("### END HIDDEN TESTS\n", "### END HIDDEN TESTS\nassert_close(other, 1)\n"), CHECK, "uses other, which neither"),
+        (TOY.replace("assert_close(lerp(1.0, 2.0, 0.5), 1.5)", "x = lerp(1.0, 2.0, 0.5)").replace("assert_close(lerp(7.0, 9.0, 0.5), 8.0)", "y = 1"), CHECK, "asserts nothing"),
+        (TOY.replace('lesson("0_start/0_welcome")', 'lesson("0_start/1_other")'), "\n```{code-cell}", "the first code cell sets up the lesson"),
+        (TOY + "\n```{code-cell} ipython3\nprint(np.zeros(3))\n```\n", None, "Undefined name `np`"),
+        (TOY.replace("# A toy", "A toy"), None, "there is no title"),
+        (TOY.replace("# A toy", "# A toy\n\n### Too deep"), None, "a heading of level 3 follows level 1"),
+        (TOY + "\nThe answer is:\n\n    return start + t * (end - start)\n", None, "which solves start-interpolate-lerp"),
+        (TOY + "\n### BEGIN SOLUTION\n", None, "out of place"),
+        (TOY + "\n```{code-cell} ipython3\nprint(1\n```\n", None, "ruff cannot format"),
+        (TOY + '\n+++ {"check": "x", "of": "lerp", "points": 1}\n\ntext\n', None, "stands on a code cell"),
+        (TOY + "\n```{code-cell} ipython3\n:answer: x\n:points: 1\n```\n", None, "stands on text"),
+        (TOY.replace(":check: ends", ":check: ends\n:given: x"), CHECK, "not both"),
+        (TOY.replace(":check: ends", ":check: the ends"), CHECK, "cannot be an id"),
+    ],
+)  # fmt: skip
+def test_refused(build, text, at, says):
+    with pytest.raises(LessonTextError, match=re.escape(says)) as caught:
+        build(text)
+    assert str(caught.value).startswith("lessons/0_start/0_welcome.md:")
+    if at is not None and at in text:
+        assert caught.value.line == line_of(text, at) + 1
+
+
+def test_names_of_lessons(build):
+    with pytest.raises(LessonTextError, match="a lesson is called"):
+        build(TOY, "start/welcome")
+
+
+def test_lessons_come_in_order(tmp_path):
+    for name in ("10_z/1_a", "2_b/10_c", "2_b/9_d", "2_b/9_d.bank"):
+        path = tmp_path / f"{name}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    found = [p.relative_to(tmp_path).as_posix() for p in lesson_files(tmp_path)]
+    assert found == ["2_b/9_d.md", "2_b/10_c.md", "10_z/1_a.md"]
+
+
+def test_lift_leaves_methods_out_and_marks_holes():
+    source = lift("course.micrograd.engine.Value", ["backward"], {"exp", "log"})
+    assert "def exp" not in source
+    assert "def log" not in source
+    assert "def tanh" in source
+    lines = [line.strip() for line in source.splitlines()]
+    start, end = lines.index("### BEGIN SOLUTION"), lines.index("### END SOLUTION")
+    assert lines[start + 1] == "order = topological_order(self)"
+    assert lines[start - 1] == '"""'
+    assert "self.grad += 1.0" in lines[start:end]
+    with pytest.raises(LiftError, match="no method 'nothing'"):
+        lift("course.micrograd.engine.Value", ["nothing"])
+
+
+def test_splice():
+    cell = "@deco\ndef f(x):\n    return 1\n\n\nclass C:\n    def g(self):\n        return 2\n"
+    spliced = splice(
+        cell, "import math\n\n\ndef _help():\n    pass\n\n\ndef g(self):\n    return math.pi\n"
+    )
+    namespace = {"deco": lambda f: f}
+    exec(spliced, namespace)
+    assert namespace["C"]().g() > 3
+    assert namespace["f"](0) == 1
+    with pytest.raises(LiftError, match="no 'h'"):
+        splice(cell, "def h():\n    pass\n")
+
+
+def test_the_manifest_is_what_the_lessons_say():
+    entries = json.loads((ROOT / "course/learn/lessons.json").read_text())
+    assert [entry["number"] for entry in entries][:3] == ["0", "1.1", "1.2"]
+    for entry in entries:
+        for part in entry["parts"]:
+            assert lift(part["path"], [])
