@@ -89,7 +89,8 @@ def test_the_message_shows_what_led_to_it():
     )
     assert message.splitlines() == [
         "(c, a)[0] is 6, expected 5",
-        "after:",
+        "where c is 6, a is 2",
+        "after, since the last check that held:",
         "    b = 3.0",
         "    c = a * b",
         "Hint: a product",
@@ -137,6 +138,7 @@ def test_equal():
 
 def test_true():
     assert_true(1 < 2, "order")
+    assert "where c is None" in run("assert_true(isinstance(c, V), hint='x')", c=None, V=Value)
     message = run("assert_true(2 < 1, hint='order')")
     assert "this should hold, and does not: 2 < 1" in message
     assert "Hint: order" in message
@@ -163,7 +165,7 @@ def test_gradients():
         return Value(a.data * b.data, (a, b), (b.data, 1.0), "wrong")
 
     message = run("assert_gradients(f, V(2.0), V(5.0), hint='derive')", f=wrong, V=Value)
-    assert "f at (2, 5): backward gives input number 1 the gradient 1" in message
+    assert "f at (2, 5): backward gives b the gradient 1" in message
     assert "numerical derivative is 2" in message
     nan = run("assert_gradients(lambda a: V(1.0, (a,), (float('nan'),)), V(2.0))", V=Value)
     assert "nan" in nan
@@ -178,3 +180,34 @@ def test_warnings_and_prints_do_not_fail_a_check():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert run("assert_close(f(), 1.0)", f=noisy) == ""
+
+
+@pytest.fixture
+def shell():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    yield shell
+    shell.set_custom_exc((), None)
+    InteractiveShell.clear_instance()
+
+
+def test_failures_are_shown_without_our_machinery(shell, capsys):
+    shell.run_cell("from course.learn import assert_close\nassert_close(2.0, 1.0, hint='look')")
+    shown = capsys.readouterr().out
+    assert "line 2 of this cell:  assert_close(2.0, 1.0" in shown
+    assert "CheckFailed: 2.0 is 2, expected 1" in shown
+    assert "checks.py" not in shown
+    assert len(shown.splitlines()) < 10
+
+
+def test_a_recursion_without_end_is_shown_in_a_few_lines(shell, capsys):
+    from course.learn.short_errors import shorten_recursion_errors
+
+    shorten_recursion_errors()
+    result = shell.run_cell("def f(x):\n    return f(x)\n\nf(1)")
+    shown = capsys.readouterr().out
+    assert isinstance(result.error_in_exec, RecursionError)
+    assert "more calls ..." in shown
+    assert "line 2 in f:  return f(x)" in shown
+    assert len(shown.splitlines()) < 15

@@ -5,7 +5,7 @@ import types
 import pytest
 
 import course.micrograd as package
-from course.learn import LessonError, exercise, lesson
+from course.learn import LessonError, borrow, exercise, lesson
 from course.learn.holes import _put, _replace_bases, find_part, restore
 from course.micrograd import engine, nn, training
 
@@ -42,7 +42,7 @@ def test_a_hole_says_whose_turn_it_is():
         lambda: nn.Layer.anything,
         lambda: types.new_class("Sub", (nn.Layer,)),
     ):
-        with pytest.raises(NotImplementedError, match=r"yours to write \(lesson 1\.2, "):
+        with pytest.raises(NotImplementedError, match=r"yours to write \(lesson 1\.2, ex"):
             use()
     assert "yours to write" in repr(nn.MLP)
 
@@ -250,3 +250,24 @@ def test_warnings_are_ordinary_output(capsys):
     seen = capsys.readouterr()
     assert "mind the step" in seen.out
     assert seen.err == ""
+
+
+def test_borrowing_goes_on_with_the_reference(value, monkeypatch, capsys):
+    topological_order = borrow("course.micrograd.engine.topological_order")
+    borrow(f"{VALUE}.__add__")
+    a = value(1.0)
+    total = a + 2
+    assert isinstance(total, value)
+    assert topological_order(total)[0] is a or topological_order(total)[-1] is total
+    assert "earns no points" in capsys.readouterr().out
+    with pytest.raises(LessonError, match="no part"):
+        borrow("course.micrograd.engine.nothing")
+    monkeypatch.setenv("COURSE_GRADING", "1")
+    with pytest.raises(LessonError, match="earns no points"):
+        borrow(f"{VALUE}.__mul__")
+
+
+def test_a_hole_names_its_exercise():
+    lesson(NETWORKS)
+    with pytest.raises(NotImplementedError, match=r'exercise 9, "one node for a whole sum"\)'):
+        engine.dot([], [], None)

@@ -8,7 +8,7 @@ from course.learn.checks import (
     assert_raises,
     assert_true,
 )
-from course.learn.holes import LessonError, exercise, lesson
+from course.learn.holes import LessonError, borrow, exercise, lesson
 
 __all__ = [
     "CheckFailed",
@@ -18,6 +18,7 @@ __all__ = [
     "assert_gradients",
     "assert_raises",
     "assert_true",
+    "borrow",
     "exercise",
     "lesson",
 ]

@@ -19,10 +19,12 @@ from typing import Any, NoReturn
 import executing
 import numpy as np
 
+from course.learn.short_errors import ShortTraceback
+
 EXPRESSION = "\0"  # stands in a message where the checked expression's source goes
 
 
-class CheckFailed(AssertionError):
+class CheckFailed(ShortTraceback, AssertionError):
     """A check found something wrong with the student's part."""
 
 
@@ -111,6 +113,8 @@ def assert_gradients(
     """
     __tracebackhide__ = True
     numbers_in = [x.data for x in inputs]
+    names = [*inspect.signature(function).parameters]
+    names += [f"input number {i}" for i in range(len(names), len(inputs))]
     function(*inputs).backward()
     step = 1e-5
     for i, x in enumerate(inputs):
@@ -123,7 +127,7 @@ def assert_gradients(
         if not abs(x.grad - slope) <= rtol * (1 + abs(slope)):
             where = ", ".join(map(_show, numbers_in))
             _fail(
-                f"{EXPRESSION} at ({where}): backward gives input number {i} the gradient "
+                f"{EXPRESSION} at ({where}): backward gives {names[i]} the gradient "
                 f"{_show(x.grad)}, the numerical derivative is {_show(slope)}",
                 hint,
             )
@@ -220,8 +224,10 @@ def _fail(problem: str, hint: str, argument: int = 0) -> NoReturn:
     if call.hidden:
         raise CheckFailed("A hidden test failed. " + (hint or "Try small cases of your own."))
     lines = [problem.replace(EXPRESSION, call.expression)]
+    if call.values:
+        lines.append(f"where {call.values}")
     if call.before:
-        lines += ["after:", textwrap.indent(call.before, "    ")]
+        lines += [call.since, textwrap.indent(call.before, "    ")]
     if hint:
         lines.append(f"Hint: {hint}")
     raise CheckFailed("\n".join(lines))
@@ -232,7 +238,9 @@ class _Call:
     """A call of a helper, as it stands in the check's source."""
 
     expression: str = "the result"
+    values: str = ""  # what the expression's names stand for, if they are few and short
     before: str = ""
+    since: str = "after:"
     hidden: bool = False
 
 
@@ -249,12 +257,27 @@ def _read_call(frame: FrameType | None, argument: int) -> _Call:
         return _Call(hidden=hidden)
     expression = ast.get_source_segment(source, node.args[argument]) or "the result"
     before: list[str] = []
+    since = "after:"
     for statement in ast.parse(source).body:
         if statement.lineno >= node.lineno or (statement.end_lineno or 0) >= node.lineno:
             break
         text = ast.get_source_segment(source, statement) or ""
-        before = [] if text.startswith("assert_") else [*before, text]
+        if text.startswith("assert_"):
+            before, since = [], "after, since the last check that held:"
+        else:
+            before.append(text)
     shown = "\n".join(before)
     if shown.count("\n") >= 8:
         shown = ""  # too long to help; the cell itself stands above
-    return _Call(" ".join(expression.split()), shown, hidden)
+    values = _values(node.args[argument], frame)
+    return _Call(" ".join(expression.split()), values, shown, since, hidden)
+
+
+def _values(expression: ast.expr, frame: FrameType) -> str:
+    """What the names of an expression stand for: "c is None". Functions and classes go without."""
+    names = dict.fromkeys(n.id for n in ast.walk(expression) if isinstance(n, ast.Name))
+    scope = frame.f_globals | frame.f_locals
+    known = {name: scope[name] for name in names if name in scope}
+    shown = [f"{name} is {_show(x)}" for name, x in known.items() if not callable(x)]
+    plain = isinstance(expression, ast.Name)  # then the message has said it already
+    return "" if plain or len(shown) > 3 or len(" ".join(shown)) > 200 else ", ".join(shown)
