@@ -5,12 +5,11 @@ IPython asks an exception for `_render_traceback_`; elsewhere these are ordinary
 
 import linecache
 import traceback
-from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
-MACHINERY = str(Path(__file__).parent)
-SHOWN = 3  # frames at each end of a long traceback
+SHOWN = 3  # calls at each end of a long traceback
+WIDTH = 100  # of a line of code
 
 
 class ShortTraceback(BaseException):
@@ -30,26 +29,33 @@ def render(
         error: the error.
         trace: its traceback. Of many calls, the first and the last few are shown.
     """
-    calls = [
-        (frame.f_code.co_filename, number, frame.f_code.co_name)
-        for frame, number in traceback.walk_tb(trace)
-        if not frame.f_code.co_filename.startswith(MACHINERY) and _is_students(frame)
-    ]
+    students = [is_cell(frame) for frame, _ in traceback.walk_tb(trace)]
+    frames = traceback.extract_tb(trace)
+    calls = [frame for frame, shown in zip(frames, students) if shown]
     lines = []
-    for i, (filename, number, name) in enumerate(calls):
+    for i, call in enumerate(calls):
         if SHOWN <= i < len(calls) - SHOWN:
             if i == SHOWN:
                 lines.append(f"... {len(calls) - 2 * SHOWN:,} more calls ...")
             continue
-        source = linecache.getline(filename, number).strip()
-        where = "of this cell" if name == "<module>" else f"in {name}"
-        lines.append(f"line {number} {where}:  {source}")
+        where = "of this cell" if call.name == "<module>" else f"in {call.name}"
+        lines.append(f"line {call.lineno} {where}:  {_statement(call)}")
     return [*lines, "", f"{kind.__name__}: {error}"]
 
 
-def _is_students(frame: Any) -> bool:
-    """Whether the frame runs code of a notebook, not of IPython or a library."""
-    return bool(frame.f_globals.get("__name__") == "__main__")
+def is_cell(frame: FrameType) -> bool:
+    """Whether the frame runs code of a notebook, not of IPython, the course or a library."""
+    return frame.f_globals.get("__name__") == "__main__"
+
+
+def _statement(call: traceback.FrameSummary) -> str:
+    """The code of a call on one line, though it may stand on several."""
+    first = call.lineno or 1
+    rows = [
+        linecache.getline(call.filename, n) for n in range(first, (call.end_lineno or first) + 1)
+    ]
+    text = " ".join(" ".join(rows).split()).replace("( ", "(").replace(", )", ")")
+    return text if len(text) <= WIDTH else text[: WIDTH - 4] + " ..."
 
 
 def shorten_recursion_errors() -> None:
