@@ -1,0 +1,246 @@
+"""Running submissions: what stands in nbgrader in the place of its own `Execute`.
+
+nbgrader gives a check its points unless there is an error in its output. So every cell gets an
+error first, which goes away only when the cell has run to its end.
+
+NOT A SANDBOX. Student code runs in a Jupyter kernel of its own, with a temporary folder as its
+home, but with the rights of whoever grades. Another executor can be put in `nbgrader_settings`.
+"""
+
+import atexit
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_output
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import is_grade, is_solution
+from traitlets import Integer
+
+from grader.results import Status
+
+OUTPUT_LIMIT = 1_000_000  # characters for one cell, pictures included
+
+# What of the grader's environment student code gets to see; the rest may hold secrets.
+KEPT_VARIABLES = (
+    *("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "OMP_NUM_THREADS"),
+    *("CUDA_HOME", "CUDA_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"),
+    *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS"),
+)
+
+
+class ExecuteNotebook(NbGraderPreprocessor):
+    """Runs a notebook's cells, and writes how that went into `metadata.course.grading`."""
+
+    cell_seconds = Integer(60, help="Seconds that a cell may take.").tag(config=True)
+    notebook_seconds = Integer(
+        0, help="Seconds that a notebook may take; 0 means five times what a cell may."
+    ).tag(config=True)
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Fill in the cells' outputs, whatever happens."""
+        grading = nb.metadata.setdefault("course", {}).setdefault("grading", {})
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as scratch:
+            folder = Path(scratch, "work")
+            submitted = Path(resources.get("metadata", {}).get("path") or os.devnull)
+            _copy_files(submitted, folder)
+            limit = self.notebook_seconds or 5 * self.cell_seconds
+            status, finding = _run(nb, Path(scratch), folder, self.cell_seconds, limit)
+        for cell in nb.cells:
+            if is_grade(cell) and not is_solution(cell) and cell.cell_type == "code":
+                cell.outputs = _without_marks(cell.outputs)
+        grading["status"] = Status(grading.get("status", Status.OK)).worst(status).value
+        grading["findings"] = [*grading.get("findings", []), *([finding] if finding else [])]
+        grading["seconds"] = round(time.monotonic() - start, 1)
+        return nb, resources
+
+
+class _Client(NotebookClient):
+    """nbclient's client, which also remembers timeouts and keeps outputs small."""
+
+    def __init__(self, notebook: Any, scratch: Path) -> None:
+        super().__init__(
+            notebook,
+            allow_errors=True,
+            interrupt_on_timeout=True,
+            raise_on_iopub_timeout=True,
+            record_timing=False,
+            store_widget_state=False,
+            shutdown_kernel="immediate",
+            skip_cells_with_tag="no cell is skipped",
+            on_cell_executed=self._executed,
+        )
+        self.scratch = scratch
+        self.timed_out: list[str] = []  # the ids of cells
+        self._size = 0
+
+    def create_kernel_manager(self) -> Any:
+        """A kernel of this very Python, whatever else is installed under the name."""
+        self.km = AsyncKernelManager(
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            connection_file=str(self.scratch / "kernel.json"),
+        )
+        return self.km
+
+    def run_cell(self, cell: Any, index: int, seconds: int) -> None:
+        """Run one cell, for so many seconds at most."""
+        self.timeout = seconds
+        self.error_on_timeout = {
+            "ename": "CellTimeoutError",
+            "evalue": f"The cell took more than {seconds} seconds and was stopped.",
+            "traceback": [f"CellTimeoutError: more than {seconds} seconds"],
+        }
+        self._size = 0
+        self.execute_cell(cell, index)
+
+    def output(self, outs: Any, msg: Any, display_id: Any, cell_index: int) -> Any:
+        """Add an output to a cell, as far as there is room for it."""
+        room = OUTPUT_LIMIT - self._size
+        self._size += len(str(msg["content"]))
+        if self._size > OUTPUT_LIMIT and msg["msg_type"] != "error":
+            if room <= 0 or msg["msg_type"] != "stream":
+                return None
+            msg["content"]["text"] = msg["content"]["text"][:room] + "\n... and more"
+        return super().output(outs, msg, display_id, cell_index)
+
+    def _executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        """See to it that a cell which did not run to its end has an error in its output."""
+        content = execute_reply["content"]
+        if content["status"] == "ok":
+            return
+        name = content.get("ename", content["status"])
+        if name == "CellTimeoutError":
+            self.timed_out.append(cell.id)
+        if not any(out.output_type == "error" and out.ename == name for out in cell.outputs):
+            cell.outputs.append(_error(name, content.get("evalue", "The cell did not run.")))
+
+
+def _run(
+    notebook: Any, scratch: Path, folder: Path, cell_seconds: int, notebook_seconds: int
+) -> tuple[Status, str]:
+    """Run the cells in order; returns how it went, and what a teacher should know."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    for cell in code:
+        cell.outputs = [_error("NotRun", "This cell was not reached.")]
+    client = _Client(notebook, scratch)
+    environment = _environment(scratch)
+    deadline = time.monotonic() + notebook_seconds
+    cell = None
+    try:
+        # What a kernel writes past Jupyter would go to the teacher's terminal.
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with client.setup_kernel(cwd=str(folder), env=environment, **quiet):
+            for index, cell in enumerate(notebook.cells):
+                left = deadline - time.monotonic()
+                if left < 1:
+                    return Status.TIMEOUT, (
+                        f"the notebook took more than {notebook_seconds} seconds; "
+                        f"it was stopped above {_called(cell)}"
+                    )
+                client.run_cell(cell, index, min(cell_seconds, int(left)))
+    except DeadKernelError:
+        reason = "Python died in this cell. The cells below it did not run."
+        cell.outputs.append(_error("KernelDied", reason))
+        return Status.CRASHED, f"Python died in {_called(cell)}; what ran before counts"
+    except CellTimeoutError:
+        reason = f"The cell took more than {client.timeout} seconds and could not be stopped."
+        cell.outputs.append(_error("CellTimeoutError", reason))
+        return Status.TIMEOUT, (
+            f"{_called(cell)} took too long and could not be stopped; what ran before counts"
+        )
+    finally:
+        _kill_leftovers(environment["HOME"])
+    if client.timed_out:
+        called = [_called(cell) for cell in notebook.cells if cell.id in client.timed_out]
+        return Status.TIMEOUT, f"more than {cell_seconds} seconds: {', '.join(called)}"
+    return Status.OK, ""
+
+
+def _error(name: str, message: str) -> Any:
+    return new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])
+
+
+def _called(cell: Any) -> str:
+    """What to call a cell: its id with nbgrader, or how it begins."""
+    identity = cell.metadata.get("nbgrader", {}).get("grade_id")
+    if identity:
+        return f"the cell {identity!r}"
+    return f"the cell that begins {cell.source.strip().splitlines()[0][:50]!r}"
+
+
+def _without_marks(outputs: list[Any]) -> list[Any]:
+    """A check's outputs without those that nbgrader would take for marks.
+
+    A number on the last line would be partial credit, and a warning on stderr no points at all.
+    """
+    failed = any(output.output_type == "error" for output in outputs)
+    return [
+        output
+        for output in outputs
+        if output.output_type != "execute_result" and (failed or output.get("name") != "stderr")
+    ]
+
+
+def _copy_files(submitted: Path, folder: Path) -> None:
+    """Give student code copies of the lesson's data files; not of notebooks, which hold tests."""
+    if submitted.is_dir():
+        shutil.copytree(submitted, folder, ignore=shutil.ignore_patterns("*.ipynb"))
+    else:
+        folder.mkdir(parents=True)
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """The variables that student code gets."""
+    home = scratch / "home"
+    folders = {
+        "HOME": home,
+        "USERPROFILE": home,
+        "TMPDIR": scratch / "tmp",
+        "TEMP": scratch / "tmp",
+        "TMP": scratch / "tmp",
+        "IPYTHONDIR": home / "ipython",
+        "JUPYTER_CONFIG_DIR": home / "config",
+        "JUPYTER_DATA_DIR": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "XDG_CACHE_HOME": home / "cache",
+    }
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    variables |= {name: str(folder) for name, folder in folders.items()}
+    here = str(Path(sys.executable).parent)
+    variables["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
+    variables["MPLCONFIGDIR"] = _matplotlib_folder()
+    variables["PYTHONHASHSEED"] = "0"  # the same marks each time
+    variables["PYTHONNOUSERSITE"] = "1"
+    return variables
+
+
+@functools.cache
+def _matplotlib_folder() -> str:
+    """One folder for all notebooks: listing the fonts again for each would take seconds."""
+    folder = tempfile.mkdtemp(prefix="grading-matplotlib-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _kill_leftovers(home: str) -> None:
+    """End what a notebook started and left running: it still has the notebook's home folder."""
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("HOME") == home:
+                process.kill()
+        except (psutil.Error, OSError):  # not ours, or gone by now
+            continue

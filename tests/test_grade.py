@@ -1,0 +1,408 @@
+"""Grading a class through nbgrader: marks, statuses, and nobody's trouble is another's."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import psutil
+import pytest
+from graded_class import FILES, PUPILS, graded_class
+from nbformat.v4 import new_code_cell, new_notebook
+from nbgrader.api import Gradebook
+from small_course import OTHER, SMALL, cell_of, handed_in, make_course
+from typer.testing import CliRunner
+
+from grader.cli import app
+from grader.demo import run_demo
+from grader.errors import GraderError
+from grader.execute import ExecuteNotebook
+from grader.grade import grade
+from grader.paths import ROOT
+from grader.results import Result, Status, write_csv
+
+pytestmark = pytest.mark.nbgrader
+
+OK, REPAIRED, TIMEOUT, CRASHED = Status.OK, Status.REPAIRED, Status.TIMEOUT, Status.CRASHED
+
+EXPECTED = {  # status, and points of 4
+    "right": (OK, 4),
+    "nothing": (OK, 0),
+    "half wrong": (OK, 3),
+    "hidden wrong": (OK, 2),
+    "syntax": (OK, 2),
+    "warns": (OK, 4),
+    "exits": (OK, 2),
+    "dies": (CRASHED, 2),
+    "loops": (TIMEOUT, 2),
+    "stubborn": (TIMEOUT, 2),
+    "spy": (OK, 0),
+    "orphan": (OK, 2),
+    "copied": (REPAIRED, 4),
+    "dropped": (REPAIRED, 4),
+    "edited": (REPAIRED, 0),
+    "skips": (OK, 0),
+    "points": (REPAIRED, 0),
+    "empty": (Status.UNREADABLE, None),
+    "broken": (Status.UNREADABLE, None),
+}
+
+
+@pytest.mark.parametrize("student", EXPECTED)
+def test_marks_and_status(student: str) -> None:
+    result = graded_class().results[student]
+    assert (result.status, result.score) == EXPECTED[student]
+    assert result.lesson == SMALL
+    if result.score is not None:
+        assert (result.possible, result.pending) == (4, 2)
+
+
+def test_everybody_is_there_once() -> None:
+    assert set(EXPECTED) == set(PUPILS) | set(FILES) == set(graded_class().results)
+
+
+def test_findings_say_what_happened() -> None:
+    results = graded_class().results
+    assert results["right"].findings == []
+    assert "copied" not in " ".join(results["copied"].findings)  # a student's name is no finding
+    assert results["dies"].findings == ["Python died in the cell 'half'; what ran before counts"]
+    assert "'half-check', the cell 'both-check'" in results["loops"].findings[0]
+    assert "could not be stopped" in results["stubborn"].findings[0]
+    assert results["empty"].findings == ["the file is empty"]
+
+
+def test_submissions_are_left_as_they_were() -> None:
+    assert {path: path.read_bytes() for path in graded_class().before} == graded_class().before
+
+
+def test_nothing_that_a_notebook_started_is_left() -> None:
+    assert graded_class().results["orphan"].status == OK
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert ["sleep", "4321"] not in commands
+
+
+def test_progress_is_told() -> None:
+    watched, count = graded_class().watched, len(EXPECTED)
+    assert [number for _, number, _ in watched] == list(range(count))
+    assert {total for _, _, total in watched} == {count}
+
+
+def test_the_csv_has_no_zero_where_there_is_no_mark() -> None:
+    with (graded_class().root / "grader/results.csv").open(newline="") as file:
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    assert rows["right"] == {
+        "student": "right",
+        "lesson": SMALL,
+        "score": "4",
+        "max": "4",
+        "manual_pending": "2",
+        "status": "ok",
+        "findings": "",
+    }
+    assert (rows["nothing"]["score"], rows["empty"]["score"]) == ("0", "")
+    assert rows["empty"]["status"] == "unreadable"
+
+
+def test_the_gradebook_has_the_marks() -> None:
+    root = graded_class().root
+    with Gradebook(f"sqlite:///{root}/grader/gradebook.db") as book:
+        assert [assignment.name for assignment in book.assignments] == ["1_unit"]
+        assert len(book.students) == len(EXPECTED)  # also those without a mark
+        assert book.find_submission_notebook("1_small", "1_unit", "right").score == 4
+        late = book.find_student(next(x.id for x in book.students if x.last_name == "half wrong"))
+        assert book.find_submission_notebook("1_small", "1_unit", late.id).score == 3
+
+
+# What one cell may do to the others, without nbgrader around.
+
+
+def execute(*sources: str, seconds: int = 3) -> Any:
+    """Run sources as checks."""
+    metadata = {"grade": True, "solution": False, "locked": True, "points": 1}
+    cells = [
+        new_code_cell(source, metadata={"nbgrader": {**metadata, "grade_id": f"cell-{number}"}})
+        for number, source in enumerate(sources)
+    ]
+    return ExecuteNotebook(cell_seconds=seconds).preprocess(new_notebook(cells=cells), {})[0]
+
+
+def outputs(notebook: Any) -> list[list[str]]:
+    return [[out.get("ename", out.output_type) for out in cell.outputs] for cell in notebook.cells]
+
+
+def test_a_number_on_a_checks_last_line_is_no_mark() -> None:
+    assert outputs(execute("0.5", "print('x')\n1", "1 / 0")) == [
+        [],
+        ["stream"],
+        ["ZeroDivisionError"],
+    ]
+
+
+def test_a_tag_does_not_skip_a_check() -> None:
+    metadata = {"nbgrader": {"grade": True, "solution": False, "grade_id": "x", "points": 1}}
+    cell = new_code_cell("1 / 0", metadata={**metadata, "tags": ["skip-execution"]})
+    notebook, _ = ExecuteNotebook().preprocess(new_notebook(cells=[cell]), {})
+    assert outputs(notebook) == [["ZeroDivisionError"]]
+
+
+def test_stderr_is_no_error() -> None:
+    (cell,) = execute("import sys\nprint('hm', file=sys.stderr)\nprint('out')").cells
+    assert [out.name for out in cell.outputs] == ["stdout"]
+
+
+def test_a_notebook_has_a_limit_of_its_own() -> None:
+    notebook = execute(*["import time; time.sleep(0.9)"] * 8, seconds=1)
+    assert notebook.metadata["course"]["grading"]["status"] == "timeout"
+    assert "took more than 5 seconds" in notebook.metadata["course"]["grading"]["findings"][0]
+    assert outputs(notebook)[0] == []
+    assert outputs(notebook)[-1] == ["NotRun"]
+
+
+def test_much_output_is_cut() -> None:
+    notebook = execute("for i in range(3000): print('x' * 1000)", "print('after')")
+    (stream,) = notebook.cells[0].outputs
+    assert 900_000 < len(stream.text) < 1_100_000
+    assert stream.text.endswith("... and more")
+    assert outputs(notebook)[1] == ["stream"]
+
+
+def test_where_student_code_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In folders of its own, and without the variables of whoever grades."""
+    monkeypatch.setenv("SECRET_KEY", "swordfish")
+    (cell,) = execute(
+        "import os, pathlib, sys\n"
+        "home = pathlib.Path.home()\n"
+        "assert pathlib.Path.cwd().parent == home.parent and 'grading-' in home.parent.name\n"
+        "assert os.path.expandvars('$IPYTHONDIR$TMPDIR$JUPYTER_DATA_DIR').count(home.parent.name) == 3\n"
+        "print(sys.executable, os.environ.get('SECRET_KEY'), home)"
+    ).cells
+    executable, secret, home = cell.outputs[0].text.split()
+    assert (executable, secret) == (sys.executable, "None")
+    assert not Path(home).exists()
+
+
+# A few submissions at a time.
+
+
+def hand_in(root: Path, **notebooks: Any) -> Path:
+    folder = root / "handed_in"
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    for student, notebook in notebooks.items():
+        nbformat.write(notebook, folder / f"{student}.ipynb")
+    return folder
+
+
+def test_a_lesson_that_comes_later_and_grading_again(tmp_path: Path) -> None:
+    """The unit grows after the first marks; no mark is lost, none is invented."""
+    root = make_course(tmp_path, SMALL)
+    (first,) = grade(hand_in(root, ada=handed_in()), root, feedback=False).results
+    assert (first.score, first.again) == (4, False)
+
+    make_course(tmp_path, SMALL, OTHER)
+    both = {"ada": handed_in(OTHER), "bob": handed_in(half="x = 1")}
+    results = grade(hand_in(root, **both), root, feedback=False).results
+    assert [(r.student, r.lesson, r.status, r.score) for r in results] == [
+        ("ada", SMALL, Status.NOT_SUBMITTED, None),
+        ("ada", OTHER, OK, 2),
+        ("bob", SMALL, OK, 2),
+        ("bob", OTHER, Status.NOT_SUBMITTED, None),
+    ]
+    with Gradebook(f"sqlite:///{root}/grader/gradebook.db") as book:
+        assert book.find_submission_notebook("1_small", "1_unit", "ada").score == 4
+        absent = book.find_submission_notebook("2_other", "1_unit", "bob")
+        assert [grade.auto_score for grade in absent.grades] == [None]
+
+    (again,) = grade(hand_in(root, bob=handed_in()), root, feedback=False).results
+    assert (again.score, again.again) == (4, True)
+    (root / "handed_in/bob.ipynb").write_text("")
+    (broken,) = grade(root / "handed_in", root, feedback=False).results
+    assert broken.lesson == ""  # it could be of either lesson
+    (root / "handed_in/bob.ipynb").rename(root / "handed_in/bob-1_small.ipynb")
+    (broken,) = grade(root / "handed_in", root, feedback=False).results
+    assert "keeps the marks of an earlier file" in broken.findings[-1]
+
+
+def test_checks_that_changed_since_marks_were_given(tmp_path: Path) -> None:
+    root = make_course(tmp_path, SMALL)
+    folder = hand_in(root, ada=handed_in())
+    grade(folder, root, feedback=False)
+    source = root / f"solutions/{SMALL}.ipynb"
+    notebook = nbformat.read(source, 4)
+    check = cell_of(notebook, "half-check")
+    check.source, check.metadata["nbgrader"]["points"] = "assert half(1) == 7", 5
+    nbformat.write(notebook, source)
+    (result,) = grade(folder, root, feedback=False).results
+    assert (result.score, result.possible) == (3, 8)
+    notebook.cells.remove(check)
+    nbformat.write(notebook, source)
+    with pytest.raises(GraderError, match=r"gradebook\.db away"):
+        grade(folder, root, feedback=False)
+
+
+def test_trouble_inside_nbgrader_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ExecuteNotebook.preprocess
+
+    def sometimes(self: Any, nb: Any, resources: Any) -> Any:
+        if resources["nbgrader"]["student"] == "ada":
+            raise MemoryError
+        return run(self, nb, resources)
+
+    monkeypatch.setattr(ExecuteNotebook, "preprocess", sometimes)
+    root = make_course(tmp_path, SMALL)
+    results = grade(hand_in(root, ada=handed_in(), bob=handed_in()), root).results
+    assert [(r.status, r.score) for r in results] == [(CRASHED, None), (OK, 4)]
+    assert "no mark yet" in (root / f"grader/feedback/ada/{SMALL}.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda root: root / "nowhere", "there is no"),
+        (lambda root: hand_in(root), "there is no notebook in"),
+        (lambda root: hand_in(root).rename(root / "grader/submitted"), "keeps its own copies"),
+    ],
+)
+def test_misuse(tmp_path: Path, prepare: Callable[[Path], Path], words: str) -> None:
+    with pytest.raises(GraderError, match=words):
+        grade(prepare(make_course(tmp_path)), tmp_path)
+
+
+def test_without_lessons(tmp_path: Path) -> None:
+    with pytest.raises(GraderError, match="grader build"):
+        grade(tmp_path, tmp_path)
+
+
+# The commands.
+
+
+def run_command(monkeypatch: pytest.MonkeyPatch, root: Path, *arguments: str) -> Any:
+    monkeypatch.setattr("grader.paths.ROOT", root)
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
+
+
+def test_the_command_grade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_course(tmp_path, SMALL)
+    folder = str(hand_in(root, ada=handed_in()))
+    answer = run_command(monkeypatch, root, "grade", folder, "--csv", str(root / "marks.csv"))
+    assert answer.exit_code == 0, answer.output
+    assert "without a sandbox" in answer.output
+    assert re.search(r"ada +4 +4 +2 +ok", answer.output)
+    assert "ada" in (root / "marks.csv").read_text()
+    assert not (root / "grader/results.csv").exists()
+
+    (root / "handed_in/bob.ipynb").write_text("")
+    answer = run_command(monkeypatch, root, "grade", folder, "--no-feedback")
+    assert answer.exit_code == 1
+    assert "1 had marks already" in answer.output
+    assert "1 of 2 need somebody to look" in answer.output
+    assert not (root / f"grader/feedback/bob/{SMALL}.html").exists()
+
+
+MAIN = """
+import pathlib, sys, grader.paths
+grader.paths.ROOT = pathlib.Path(sys.argv.pop(1))
+from grader.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("arguments", [("grade", "nowhere"), ("web",), ("web", "--demo")])
+def test_mistakes_get_a_remedy_and_exit_code_2(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    root = str(make_course(tmp_path))
+    answer = subprocess.run(
+        [sys.executable, "-c", MAIN, root, *arguments], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert answer.returncode == 2
+    assert re.search("^grader: there (is|are) no", answer.stdout, re.MULTILINE)
+    assert "Traceback" not in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("command", ["grade", "demo", "web"])
+def test_help_has_an_example(command: str) -> None:
+    answer = CliRunner().invoke(app, [command, "--help"])
+    assert answer.exit_code == 0
+    assert f"Example: grader {command}" in answer.output
+
+
+def test_formgrader_opens_on_the_same_marks(tmp_path: Path) -> None:
+    """And writes nothing outside the course, whatever the home folder is."""
+    root, home = graded_class().root, tmp_path / "home"
+    home.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, str(root), "web", "--no-browser"],
+        env={**os.environ, "HOME": str(home), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        address = next(line.strip() for line in process.stdout if "http://" in line)
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(address) as page:
+            assert page.url.endswith("/formgrader/manage_assignments")
+            assert "<title>nbgrader formgrade</title>" in page.read().decode()
+        with browser.open(address.replace("?", "/api/notebooks/1_unit?")) as answer:
+            (lesson,) = json.load(answer)
+        assert (lesson["name"], lesson["num_submissions"]) == ("1_small", len(PUPILS))
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    assert list(home.iterdir()) == []
+
+
+# The demonstration.
+
+
+@pytest.fixture
+def demo_root(tmp_path: Path) -> Path:
+    for folder in ("lessons", "solutions", "notebooks"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    return tmp_path
+
+
+def test_the_demonstration(demo_root: Path) -> None:
+    (demo_root / "grader/demo").mkdir(parents=True)
+    (demo_root / "grader/demo/old").touch()
+    pupils, graded = run_demo(students=3, root=demo_root)
+    results = {result.student: result for result in graded.results}
+    assert list(results) == [pupil.name for pupil in pupils] == ["ada", "blaise", "carl"]
+    for student in ("ada", "blaise"):
+        assert results[student].score == results[student].possible
+    assert 0 < (results["carl"].score or 0) < (results["carl"].possible or 0)
+    assert (demo_root / "grader/demo/results.csv").exists()
+    assert (demo_root / f"grader/demo/feedback/carl/{graded.results[2].lesson}.html").exists()
+    assert not (demo_root / "grader/demo/old").exists()
+    assert not (demo_root / "grader/gradebook.db").exists()
+
+
+def test_a_class_of_any_size_in_which_all_are_different(
+    demo_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grader.demo.grade", lambda *_, **__: None)
+    pupils, _ = run_demo(students=15, root=demo_root)
+    for what in ("name", "did", "content"):
+        assert len({getattr(pupil, what) for pupil in pupils}) == 15, what
+    texts = [pupil.content for pupil in pupils]
+    for trouble in ("os._exit", "while True", "assert True"):
+        assert sum(trouble in text for text in texts) == 1, trouble
+    assert "" in texts
+    assert not any(marker in text for text in texts for marker in ("### BEGIN", "### END"))
+
+
+def test_csv_of_odd_names(tmp_path: Path) -> None:
+    write_csv([Result('Zoë, "Z"', SMALL, OK, ["a; b"], 2.5, 4)], tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["student"], row["score"], row["findings"]) == ('Zoë, "Z"', "2.5", "a; b")
