@@ -28,6 +28,8 @@ HIDDEN_FAILED = "A hidden test failed."  # how the message of `course.learn.chec
 TRY = "Try small cases of your own."
 LEAK_LENGTH = 8  # shorter lines of a hidden test give nothing away
 REMOVED = "[hidden]"
+# Where in a check an error arose: in IPython's words, and in those of course.learn.short_errors.
+PLACE = re.compile(r"Cell In\[\d+\], line (\d+)|^line (\d+) of this cell:", re.MULTILINE)
 ANSI, TAGS = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"<[^>]*>")
 
 PAGE = """\
@@ -133,8 +135,8 @@ def _clean_check(cell: Any) -> None:
 
 def _message(error: Any, source: str) -> str:
     """Why a check failed, as far as its student may know."""
-    at = re.search(r"Cell In\[\d+\], line (\d+)", ANSI.sub("", "\n".join(error.traceback)))
-    line = int(at[1]) if at else None
+    at = PLACE.search(ANSI.sub("", "\n".join(error.traceback)))
+    line = int(at[1] or at[2]) if at else None
     seen = {number for number, _ in _numbered(source, hidden=False)}
     if not at and error.ename in ("CellTimeoutError", "KernelDied", "NotRun"):
         return error.evalue

@@ -87,6 +87,8 @@ PUPILS: dict[str, tuple[dict[str, str], Callable[[Any], None] | None]] = {
     "nothing": (NOTHING, None),
     "half wrong": ({"half": "def half(x): return x // 2"}, None),
     "hidden wrong": ({"double": "def double(x): return abs(2 * x)"}, None),
+    "plainly wrong": ({"double": "def double(x): return x + 1"}, None),
+    "borrows": ({"half": "from course.learn import borrow\nhalf = borrow('course.start.lerp')"}, None),
     "syntax": ({"half": "def half(x) return x / 2"}, None),
     "warns": ({"half": "def half(x):\n    __import__('sys').stderr.write('hm')\n    return x / 2"}, None),
     "exits": ({"half": "import sys\nsys.exit(0)"}, None),

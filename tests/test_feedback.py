@@ -57,6 +57,8 @@ def test_what_the_spy_printed_elsewhere_is_there() -> None:
     [
         ("hidden wrong", "A hidden test failed. less than nothing can be doubled"),
         ("half wrong", "half(3.0) is 1, expected 1.5\nHint: not rounded"),
+        ("plainly wrong", "double(2.0) is 3, expected 4\nHint: twice two"),
+        ("borrows", "course.start.lerp is borrowed, not written: it earns no points."),
         ("spy", "A hidden test failed. Your part raised ValueError there."),
         ("exits", "NameError: name 'half' is not defined"),
         ("loops", "The cell took more than 3 seconds and was stopped."),

@@ -36,6 +36,8 @@ EXPECTED = {  # status, and points of 4
     "right": (OK, 4),
     "nothing": (OK, 0),
     "half wrong": (OK, 3),
+    "plainly wrong": (OK, 1),
+    "borrows": (OK, 2),
     "hidden wrong": (OK, 2),
     "syntax": (OK, 2),
     "warns": (OK, 4),
