@@ -50,7 +50,10 @@ def read_bank(built: Built, root: Path = ROOT) -> list[Answer]:
             raise text.error(cell, "a bank's code cells are 'wrong' or 'right' answers")
         exercise = built.exercise(cell.options[cell.kind])
         if exercise is None:
-            raise text.error(cell, f"{cell.options[cell.kind]!r} names no exercise of the lesson")
+            known = ", ".join(x.paths[0].removeprefix("course.") for x in built.exercises)
+            raise text.error(
+                cell, f"{cell.options[cell.kind]!r} names no exercise of the lesson ({known})"
+            )
         try:
             source = splice(solved[exercise.id], cell.source)
         except (LiftError, SyntaxError) as error:

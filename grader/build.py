@@ -22,10 +22,9 @@ from nbgrader.preprocessors import (
     LockCells,
 )
 
-from grader.errors import GraderError
 from grader.lesson_text import LessonText, TextCell, read
 from grader.lift import LiftError, lift
-from grader.lint import lint, lint_markers
+from grader.lint import lint, lint_markers, lint_syntax
 from grader.nbgrader_settings import notebook_settings
 from grader.paths import ROOT, shown
 
@@ -187,6 +186,7 @@ def build_lesson(path: Path, root: Path = ROOT) -> Built:
                 new.metadata["tags"] = cell.options["tags"]
             add(new, cell)
 
+    lint_syntax(built)
     built.solved = _formatted(text, new_notebook(cells=cells, metadata=_metadata(text)))
     nbformat.validate(built.solved)
     lint_markers(built)
@@ -217,8 +217,12 @@ def release(solved: Any) -> Any:
 
 def build_all(root: Path = ROOT) -> Iterator[tuple[str, Built]]:
     """Build every lesson, one after another; yields its name and what was built."""
+    numbers: dict[str, str] = {}
     for path in lesson_files(root / "lessons"):
         built = build_lesson(path, root)
+        first = numbers.setdefault(built.text.number, built.text.name)
+        if first != built.text.name:
+            raise built.text.error(1, f"its number, {built.text.number}, is that of {first} too")
         yield built.text.name, built
 
 
@@ -232,8 +236,14 @@ def outputs(lessons: list[Built]) -> dict[Path, str]:
     return files
 
 
-def differences(files: dict[Path, str], root: Path = ROOT) -> list[str]:
-    """What on disk is not as built: one line each, empty if all is as it should be."""
+def differences(files: dict[Path, str], root: Path = ROOT, *, stale: bool = True) -> list[str]:
+    """What on disk is not as built: one line each, empty if all is as it should be.
+
+    Args:
+        files: what `outputs` gave.
+        root: the repository.
+        stale: whether to look for notebooks that belong to no lesson, too.
+    """
     found = []
     for path, content in files.items():
         target = root / path
@@ -241,7 +251,7 @@ def differences(files: dict[Path, str], root: Path = ROOT) -> list[str]:
             found.append(f"{path.as_posix()} is missing")
         elif target.read_text(encoding="utf-8") != content:
             found.append(f"{path.as_posix()} differs from what the lesson text gives")
-    for path in _stale(files, root):
+    for path in _stale(files, root) if stale else []:
         found.append(f"{shown(path, root)} belongs to no lesson text")
     return found
 
@@ -274,7 +284,7 @@ def _stale(files: dict[Path, str], root: Path) -> list[Path]:
 def _formatted(text: LessonText, notebook: Any) -> Any:
     """The notebook with its code formatted as ruff formats the reference."""
     config = str(ROOT / "pyproject.toml")
-    command = [sys.executable, "-m", "ruff", "format", "--quiet", "--no-cache", "--config", config]
+    command = [sys.executable, "-m", "ruff", "format", "--no-cache", "--config", config]
     command += ["--stdin-filename", "lesson.ipynb", "-"]
     source = nbformat.writes(notebook)
     done = subprocess.run(command, input=source, capture_output=True, text=True, encoding="utf-8")
@@ -288,10 +298,13 @@ def _lift_exercise(text: LessonText, exercise: Exercise) -> str:
     for path in exercise.paths:
         holes = exercise.cell.options.get("holes")
         try:
-            is_class = path.rpartition(".")[2][:1].isupper()
-            if is_class and not holes:
-                raise LiftError(f"{path} is a class: name the student's methods, holes: [...]")
-            sources.append(lift(path, holes or [path.rpartition(".")[2]]))
+            source = lift(path, holes or [])
+            if not holes:
+                name = path.rpartition(".")[2]
+                if f"\nclass {name}" in source:
+                    raise LiftError(f"{path} is a class: name the student's methods, holes: [...]")
+                source = lift(path, [name])
+            sources.append(source)
         except LiftError as error:
             raise text.error(exercise.cell, str(error)) from None
     if exercise.cell.source.strip():
@@ -380,6 +393,3 @@ def _metadata(text: LessonText) -> dict[str, Any]:
         },
         "language_info": {"name": "python"},
     }
-
-
-__all__ = ["Built", "Exercise", "GraderError", "build_all", "build_lesson", "differences", "write"]

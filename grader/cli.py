@@ -38,11 +38,16 @@ def build(
 
     Example: grader build --check
     """
+    from grader.bank import read_bank
     from grader.build import build_all, differences, outputs, write
 
     lessons = []
     for name, built in build_all():
-        console.print(f"  {name}: {len(built.exercises)} exercises, {len(built.checks)} checks")
+        answers = len(read_bank(built))
+        console.print(
+            f"  {name}: exercises: {len(built.exercises)}, checks: {len(built.checks)}, "
+            f"answers in the bank: {answers}"
+        )
         lessons.append(built)
     files = outputs(lessons)
     if check:
@@ -71,10 +76,12 @@ def verify(
     """
     from rich.progress import Progress
 
-    from grader.build import build_all
+    from grader.build import MANIFEST, build_all, differences, outputs
     from grader.verify import verify as try_claims
 
     every = [built for _, built in build_all()]
+    if differences({MANIFEST: outputs(every)[MANIFEST]}, stale=False):
+        raise GraderError(f"{MANIFEST.as_posix()} is out of date: run `grader build` first")
     known = {name for built in every for name in (built.text.name, built.text.number)}
     unknown = set(lessons or ()) - known
     if unknown:
@@ -92,10 +99,12 @@ def verify(
                 progress.update(task, description=f"lesson {built.text.number}, claim {tried}")
                 if proof.problem:
                     problems += 1
-                    console.print(f"NOT so: {proof.claim}", markup=False, style="red")
+                    console.print(
+                        f"NOT so: {proof.claim}", markup=False, style="red", soft_wrap=True
+                    )
                     console.print(f"    {proof.problem}", markup=False, soft_wrap=True)
                 elif verbose:
-                    console.print(f"holds: {proof.claim}", markup=False)
+                    console.print(f"holds: {proof.claim}", markup=False, soft_wrap=True)
             progress.remove_task(task)
     console.print(f"{tried} claims tried, {problems} do not hold.")
     if problems:

@@ -40,12 +40,14 @@ class TextCell:
         source: what stands in it.
         options: what stands on it.
         line: where its fence is, counted from 1.
+        first_row: where its source begins, counted from 1.
     """
 
     kind: str
     source: str
     options: dict[str, Any]
     line: int
+    first_row: int
 
     def names(self) -> list[str]:
         """The parts that an exercise or given cell asks for."""
@@ -99,17 +101,33 @@ def read(path: Path, lessons: Path, root: Path) -> LessonText:
     try:
         notebook = myst_to_notebook(text, add_source_map=True)
     except Exception as error:  # jupytext passes on whatever its parsers raise
-        raise LessonTextError(file, 1, f"not MyST Markdown that jupytext reads: {error}") from error
+        at = re.search(r"at line (\d+)", str(error))
+        words = " ".join(str(error).split())
+        message = f"jupytext cannot read it (does an option need quotes?): {words}"
+        raise LessonTextError(file, int(at[1]) if at else 1, message) from error
     heading = re.search(r"^# (.+)$", text, re.MULTILINE)
     if heading is None:
         raise LessonTextError(file, 1, 'there is no title: a line "# ..." is missing')
     lesson = LessonText(name, file, heading.group(1).strip())
     for cell, line in zip(notebook.cells, notebook.metadata["source_map"], strict=True):
-        lesson.cells.append(_read_cell(lesson, cell, line))
+        lesson.cells.append(_read_cell(lesson, cell, line, _first_row(text.splitlines(), line)))
     return lesson
 
 
-def _read_cell(lesson: LessonText, cell: Any, line: int) -> TextCell:
+def _first_row(rows: list[str], fence: int) -> int:
+    """The line on which a cell's code begins, below the options that stand on its fence."""
+    at = fence  # the row below the fence, counted from 0
+    if rows[at : at + 1] == ["---"]:
+        at = rows.index("---", at + 1) + 1
+    else:
+        while at < len(rows) and rows[at].startswith(":"):
+            at += 1
+    while at < len(rows) and not rows[at].strip():
+        at += 1
+    return at + 1
+
+
+def _read_cell(lesson: LessonText, cell: Any, line: int, first_row: int) -> TextCell:
     options = dict(cell.metadata)
     kinds = [kind for kind in OPTIONS if kind in options]
     if len(kinds) > 1:
@@ -127,7 +145,16 @@ def _read_cell(lesson: LessonText, cell: Any, line: int) -> TextCell:
             raise lesson.error(line, f"unknown option {name!r}; here are {', '.join(allowed)}")
         if not isinstance(value, allowed[name][0]):
             raise lesson.error(line, f"option {name!r} has the wrong type: {value!r}")
+        for n, item in enumerate(value if isinstance(value, list) else [], 1):
+            if not isinstance(item, str):
+                raise lesson.error(
+                    line,
+                    f"number {n} of {name!r} is not text but {item!r}: put it in quotes if it "
+                    "contains ': ' or begins with a sign",
+                )
+        if value in ("", 0):
+            raise lesson.error(line, f"option {name!r} is empty")
     for name, (_, required) in allowed.items():
         if required and name not in options:
             raise lesson.error(line, f"option {name!r} is missing")
-    return TextCell(kind, cell.source, options, line)
+    return TextCell(kind, cell.source, options, line, first_row)

@@ -75,7 +75,9 @@ def splice(cell: str, answer: str) -> str:
             if node.name.startswith("_") and not node.name.startswith("__"):
                 extra.append(text)  # a helper of the answer's own
                 continue
-            raise LiftError(f"the exercise has no {node.name!r}")
+            raise LiftError(
+                f"the exercise has no {node.name!r}; a helper's name begins with an underscore"
+            )
         else:
             place = places[node.name]
             indented = textwrap.indent(text, " " * place.col_offset)
@@ -97,3 +99,8 @@ def _source(path: str) -> str:
         return textwrap.dedent(inspect.getsource(find_part(path)))
     except (LookupError, TypeError):
         raise LiftError(f"there is no function or class {path} in the reference") from None
+    except Exception as error:  # the author's reference may be broken in any way
+        where = f"{error.filename}:{error.lineno}: " if isinstance(error, SyntaxError) else ""
+        raise LiftError(
+            f"{path} cannot be imported: {where}{type(error).__name__}: {error}"
+        ) from None

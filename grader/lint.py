@@ -19,6 +19,23 @@ MARKERS = (BEGIN, END, "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
 LEAK_LENGTH = 24  # shorter lines of a solution may well stand elsewhere by chance
 
 
+def lint_syntax(built: Built) -> None:
+    """Refuse code that is not Python; magics are not, and cannot be checked.
+
+    Raises:
+        LessonTextError: for the first finding.
+    """
+    for cell in built.text.cells:
+        if cell.kind in ("plain", "check"):
+            try:
+                ast.parse(cell.source)
+            except SyntaxError as error:
+                at = (error.lineno or 1) - 1
+                row = (cell.source.splitlines() or [""])[min(at, cell.source.count("\n"))].strip()
+                what = "magics are refused" if row[:1] in ("%", "!") else f"{error.msg}, in {row!r}"
+                raise built.text.error(cell.first_row + at, f"not Python: {what}") from None
+
+
 def lint_markers(built: Built) -> None:
     """Refuse markers where nbgrader does not expect them, or that do not come in pairs.
 
@@ -36,6 +53,11 @@ def lint_markers(built: Built) -> None:
             if marker not in (begin, end) or row.strip() != marker or inside == (marker == begin):
                 raise built.text.error(cell, f"{row.strip()!r} is out of place here")
             inside = not inside
+        after = cell.source.rpartition(end)[2].strip() if cell.kind == "answer" else ""
+        if after:
+            raise built.text.error(
+                cell, f"text follows {end!r}: a line +++ above {after.splitlines()[0]!r} ends it"
+            )
         if inside:
             raise built.text.error(cell, f"{begin!r} has no {end!r}")
 
@@ -74,9 +96,9 @@ def _headings(source: str) -> list[int]:
     for row in source.splitlines():
         if row.startswith("```"):
             fenced = not fenced
-        elif row.startswith("#") and not row.startswith("###  ") and not fenced:
+        elif row.startswith("#") and row not in MARKERS and not fenced:
             marks = len(row) - len(row.lstrip("#"))
-            if row[marks : marks + 1] == " " and row not in MARKERS:
+            if row[marks : marks + 1] == " ":
                 levels.append(marks)
     return levels
 
@@ -87,12 +109,7 @@ def _check_cells(built: Built) -> None:
     for cell, line in zip(built.solved.cells, built.lines):
         if cell.cell_type != "code":
             continue
-        try:
-            tree = ast.parse(cell.source)
-        except SyntaxError as error:
-            raise LessonTextError(
-                built.text.file, line + (error.lineno or 0), f"not Python: {error.msg}"
-            ) from None
+        tree = ast.parse(cell.source)
         if cell.metadata.get("nbgrader", {}).get("grade"):
             _check_check(built, cell, tree, line, known)
         elif "nbgrader" in cell.metadata:  # set-up, given and exercise cells: checks may use them
@@ -143,15 +160,23 @@ def _bound(tree: ast.Module) -> set[str]:
 
 
 def _check_names(built: Built) -> None:
-    """No name is used before it is imported or defined; ruff finds those that are."""
+    """No name is used before it is imported or defined, and none imported for nothing."""
+    _ask_ruff(built, built.solved, "F821,F823")
+    _ask_ruff(built, built.student, "F401")
+
+
+def _ask_ruff(built: Built, notebook: Any, rules: str) -> None:
     rows: list[str] = []
     lines: list[int] = []  # for each row: where its cell stands in the text
-    for cell, line in zip(built.solved.cells, built.lines):
+    lifted: dict[int, str] = {}  # line in the text -> the exercise whose code stands there
+    for cell, line in zip(notebook.cells, built.lines):
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            lifted[line] = cell.id
         if cell.cell_type == "code":
             rows += cell.source.splitlines()
             lines += [line] * len(cell.source.splitlines())
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--no-cache"]
-    command += ["--select=F821,F823", "--output-format=json", "--stdin-filename=lesson.py", "-"]
+    command += [f"--select={rules}", "--output-format=json", "--stdin-filename=lesson.py", "-"]
     done = subprocess.run(command, input="\n".join(rows), capture_output=True, text=True)
     try:
         findings = json.loads(done.stdout)
@@ -159,13 +184,17 @@ def _check_names(built: Built) -> None:
         raise LessonTextError(built.text.file, 1, f"ruff failed: {done.stderr.strip()}") from None
     for finding in findings:
         at = finding["location"]["row"] - 1
-        message = f"{finding['message']}, in {rows[at].strip()!r}: import or define it above"
+        where = f"in the code of {lifted[lines[at]]}" if lines[at] in lifted else "in"
+        what = "import or define it in a cell above, the set-up cell for instance"
+        if finding["code"] == "F401":
+            what = "students would wonder; leave it out, or use it where they see it"
+        message = f"{finding['message']}, {where} {rows[at].strip()!r}: {what}"
         raise LessonTextError(built.text.file, lines[at], message)
 
 
 def _check_leaks(built: Built) -> None:
     """No line of a solution stands in the student's notebook, and no marker of the builder."""
-    secret: dict[str, str] = {}
+    secret: dict[str, str] = {}  # line -> the exercise it belongs to
     for cell in built.solved.cells:
         inside = False
         for row in cell.source.splitlines():
@@ -177,8 +206,8 @@ def _check_leaks(built: Built) -> None:
         for row in cell.source.splitlines():
             if any(marker in row for marker in MARKERS):
                 raise built.text.error(line, f"the student's notebook would show {row.strip()!r}")
-            if row.strip() in secret:
-                exercise = secret[row.strip()]
+            exercise = next((secret[x] for x in secret if x in row), "")
+            if exercise:
                 raise built.text.error(
                     line,
                     f"the student's notebook would show {row.strip()!r}, which solves {exercise}",

@@ -54,7 +54,7 @@ def verify(built: Built, root: Path = ROOT) -> Iterator[Proof]:
     answers = read_bank(built, root)
     for exercise in built.exercises:
         own = [answer for answer in answers if answer.exercise == exercise.id]
-        yield _verify_bank_size(exercise.paths[0], own)
+        yield _verify_bank_size(f"{built.text.name}.bank.md: {exercise.paths[0]}", own)
         for answer in own:
             yield _verify_right(built, answer) if answer.right else _verify_wrong(built, answer)
 

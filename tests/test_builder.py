@@ -142,11 +142,18 @@ def line_of(text, fragment):
         (TOY.replace("# A toy", "# A toy\n\n### Too deep"), None, "a heading of level 3 follows level 1"),
         (TOY + "\nThe answer is:\n\n    return start + t * (end - start)\n", None, "which solves start-interpolate-lerp"),
         (TOY + "\n### BEGIN SOLUTION\n", None, "out of place"),
-        (TOY + "\n```{code-cell} ipython3\nprint(1\n```\n", None, "ruff cannot format"),
+        (TOY + "\n```{code-cell} ipython3\nprint(1\n```\n", None, "not Python: '(' was never closed, in 'print(1'"),
         (TOY + '\n+++ {"check": "x", "of": "lerp", "points": 1}\n\ntext\n', None, "stands on a code cell"),
         (TOY + "\n```{code-cell} ipython3\n:answer: x\n:points: 1\n```\n", None, "stands on text"),
         (TOY.replace(":check: ends", ":check: ends\n:given: x"), CHECK, "not both"),
         (TOY.replace(":check: ends", ":check: the ends"), CHECK, "cannot be an id"),
+        (TOY.replace("[a, b, c]", "['think: hard', b, {c: d}]"), EXERCISE, "number 3 of 'hints' is not text"),
+        (TOY.replace("title: on the way", "title: 'on: the: way"), None, "does an option need quotes?"),
+        (TOY.replace(":points: 1", ":points: 0"), CHECK, "option 'points' is empty"),
+        (TOY + "\n```{code-cell} ipython3\n%timeit lerp(1, 2, 0.5)\n```\n", None, "magics are refused"),
+        (TOY.replace("from course.learn", "import math\nfrom course.learn"), None, "imported but unused"),
+        (TOY.replace("[a, b, c]", "[a, b, 'write `return start + t * (end - start)`']"), EXERCISE, "which solves"),
+        (TOY + '\n+++ {"answer": "why", "points": 1}\n\nWhy?\n\n### BEGIN SOLUTION\nSo.\n### END SOLUTION\n\n## What you now have\n', None, "text follows '### END SOLUTION'"),
     ],
 )  # fmt: skip
 def test_refused(build, text, at, says):
@@ -204,3 +211,32 @@ def test_the_manifest_is_what_the_lessons_say():
     for entry in entries:
         for part in entry["parts"]:
             assert lift(part["path"], [])
+
+
+def test_a_syntax_error_is_told_with_its_row(build):
+    text = TOY.replace("### BEGIN HIDDEN TESTS", "x = = 2")
+    with pytest.raises(LessonTextError, match="not Python: invalid syntax, in 'x = = 2'") as caught:
+        build(text.replace("### END HIDDEN TESTS\n", ""))
+    assert caught.value.line == line_of(text, "x = = 2")
+
+
+def test_a_broken_reference_is_told(build, monkeypatch):
+    def broken(path):
+        raise SyntaxError("'(' was never closed", ("course/start/interpolate.py", 7, 1, "lerp("))
+
+    monkeypatch.setattr("grader.lift.find_part", broken)
+    with pytest.raises(
+        LessonTextError, match=r"cannot be imported: course/start/interpolate\.py:7"
+    ):
+        build(TOY)
+
+
+def test_two_lessons_with_one_number(build, tmp_path):
+    build(TOY)
+    other = tmp_path / "lessons" / "0_start" / "00_welcome.md"
+    other.write_text(TOY.replace("0_start/0_welcome", "0_start/00_welcome"))
+    (tmp_path / "lessons" / "0_start" / "0_again.md").write_text(
+        TOY.replace("0_start/0_welcome", "0_start/0_again")
+    )
+    with pytest.raises(LessonTextError, match="its number, 0, is that of"):
+        list(build_all(tmp_path))
