@@ -339,7 +339,8 @@ def _card(text: LessonText, exercise: Exercise) -> str:
     if "needs" in options:
         facts.append(f"needs {options['needs']}")
     folded = [
-        f"<details><summary>Hint {i}</summary>\n\n{hint.strip()}\n\n</details>"
+        # list-item: nbgrader's pages would hide the triangle
+        f'<details><summary style="display:list-item">Hint {i}</summary>\n\n{hint.strip()}\n\n</details>'
         for i, hint in enumerate(hints, 1)
     ]
     heading = f"### Exercise {exercise.number}: {options['title']}"
