@@ -18,8 +18,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in programs are scripts")
 
+# Runs as a shell script first and then as Python, as pip's scripts do: the path of this Python may
+# hold spaces, which a first line "#!..." does not allow.
+SCRIPT = f"""\
+#!/bin/sh
+'''exec' "{sys.executable}" "$0" "$@"
+' '''
+"""
+
 STAND_IN_UV = f"""\
-#!{sys.executable}
+{SCRIPT}
 import json, os, pathlib, sys, time
 here = pathlib.Path(__file__).parent
 if sys.argv[1] == "--version":
@@ -38,7 +46,7 @@ if sys.argv[1:3] == ["pip", "sync"]:
 """
 
 STAND_IN_PROGRAM = f"""\
-#!{sys.executable}
+{SCRIPT}
 import json, os, sys
 name = sys.argv[0].rsplit("/", 1)[1]
 path = os.environ["PATH"].split(":")[0]
