@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from pathlib import Path
 from typing import Iterator  # noqa: UP035 - where Python 3.6 has it
 
@@ -50,6 +51,9 @@ ROOT = Path(__file__).resolve().parent
 ENV = ROOT / ".venv"
 BIN = ENV / ("Scripts" if os.name == "nt" else "bin")
 EXE = ".exe" if os.name == "nt" else ""
+OURS = ENV / "made-by-start.txt"  # .venv is this program's, complete or not
+LOCKED = ROOT / ".venv.lock"  # there while a start.py changes .venv
+PATIENCE = 1200  # seconds after which such a file is taken for a leftover
 STAMP = ENV / "start.json"  # what .venv was made from; written last, so that it means "complete"
 LOCK = ROOT / "requirements.lock"
 PROJECT = ROOT / "pyproject.toml"
@@ -166,8 +170,40 @@ def ensure_environment() -> None:
     The stamp is removed first and written last. A .venv without one was interrupted half-way (or
     made by somebody else) and is made anew, because nothing tells which of its packages are whole.
     """
+    if found_stamp() == wanted_stamp():
+        return
+    with only_one():
+        set_up()
+
+
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    """Let one start.py at a time change .venv; others wait until it is done."""
+    said = False
+    while True:
+        try:
+            os.close(os.open(str(LOCKED), os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if time.time() - LOCKED.stat().st_mtime > PATIENCE:  # left by one that was killed
+                    LOCKED.unlink()
+        if not said:
+            say("Another start.py is at work on .venv: waiting for it. (If there is none, delete")
+            say(f"{LOCKED} .)")
+            said = True
+        time.sleep(0.5)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            LOCKED.unlink()
+
+
+def set_up() -> None:
+    """Make .venv, or bring it up to date."""
     wanted, found = wanted_stamp(), found_stamp()
-    if found == wanted:
+    if found == wanted:  # by the one that we waited for
         return
     uv = uv_on_path()
     reason = why_rebuild(found, wanted)
@@ -194,8 +230,17 @@ def ensure_environment() -> None:
 
 
 def remove_environment(reason: str) -> None:
-    """Delete .venv, whatever it is."""
+    """Delete .venv if this program made it; else put it aside."""
     if not os.path.lexists(str(ENV)):
+        return
+    if ENV.is_dir() and not ENV.is_symlink() and not (OURS.exists() or STAMP.exists()):
+        names = (ROOT / f".venv-old-{n}" for n in range(1, 1000))
+        aside = next(path for path in names if not path.exists())
+        say(f"The folder .venv was made by another program: it is {aside.name} now.")
+        try:
+            ENV.rename(aside)
+        except OSError as error:
+            raise Trouble(f"{error}\n\n.venv could not be renamed: close what uses it.") from None
         return
     say(f"The folder .venv {reason}: removing it ...")
     try:
@@ -217,6 +262,7 @@ def create_environment(uv: str | None) -> None:
     python = getattr(sys, "_base_executable", None) or sys.executable  # not that of another .venv
     if uv:
         run_step("make a virtual environment", [uv, "venv", "--python", python, str(ENV)])
+        OURS.touch()
         return
     try:
         import ensurepip  # noqa: F401
@@ -229,6 +275,7 @@ def create_environment(uv: str | None) -> None:
             "Elsewhere: install Python from its own installer, or install `uv`. Then run start.py again."
         ) from None
     run_step("make a virtual environment", [python, "-m", "venv", str(ENV)])
+    OURS.touch()
 
 
 def install(uv: str | None) -> None:

@@ -23,12 +23,14 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbformat.v4 import new_output
+from nbformat.v4 import new_code_cell, new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 from traitlets import Integer
 
 from grader.results import Status
+
+HELPERS = "from course.learn import *"  # what checks compare with, as it should be
 
 OUTPUT_LIMIT = 1_000_000  # characters for one cell, pictures included
 
@@ -149,6 +151,9 @@ def _run(
                         f"the notebook took more than {notebook_seconds} seconds; "
                         f"it was stopped above {_called(cell)}"
                     )
+                if is_grade(cell) and cell.cell_type == "code":
+                    # A student may have used a helper's name for something else.
+                    client.run_cell(new_code_cell(HELPERS), index, cell_seconds)
                 client.run_cell(cell, index, min(cell_seconds, int(left)))
     except DeadKernelError:
         reason = "Python died in this cell. The cells below it did not run."
@@ -162,6 +167,13 @@ def _run(
         )
     finally:
         _kill_leftovers(environment["HOME"])
+    setup = next((cell for cell in code if cell.id == "setup"), None)
+    failed = [out for out in setup.outputs if out.output_type == "error"] if setup else []
+    if failed:
+        return Status.CRASHED, (
+            f"the set-up cell failed ({failed[0].ename}: {failed[0].evalue}); no check can pass "
+            "after that. Are the notebooks, course/learn/lessons.json and the packages of one version?"
+        )
     if client.timed_out:
         called = [_called(cell) for cell in notebook.cells if cell.id in client.timed_out]
         return Status.TIMEOUT, f"more than {cell_seconds} seconds: {', '.join(called)}"

@@ -28,8 +28,6 @@ HIDDEN_FAILED = "A hidden test failed."  # how the message of `course.learn.chec
 TRY = "Try small cases of your own."
 LEAK_LENGTH = 8  # shorter lines of a hidden test give nothing away
 REMOVED = "[hidden]"
-# Where in a check an error arose: in IPython's words, and in those of course.learn.short_errors.
-PLACE = re.compile(r"Cell In\[\d+\], line (\d+)|^line (\d+) of this cell:", re.MULTILINE)
 ANSI, TAGS = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"<[^>]*>")
 
 PAGE = """\
@@ -124,7 +122,7 @@ def _clean_check(cell: Any) -> None:
     cell.source = "\n".join(line for _, line in _numbered(source, hidden=False)).rstrip()
     has_hidden = cell.source.split() != source.split()
     failed = [output for output in cell.outputs if output.output_type == "error"]
-    messages = [_message(output, source) for output in failed[-1:]]
+    messages = [_message(output, source, cell.execution_count) for output in failed[-1:]]
     # Printed or drawn while a hidden test ran, anything may show what it tried.
     others = [] if has_hidden else [out for out in cell.outputs if out.output_type != "error"]
     cell.outputs = others + [
@@ -133,14 +131,22 @@ def _clean_check(cell: Any) -> None:
     ]
 
 
-def _message(error: Any, source: str) -> str:
-    """Why a check failed, as far as its student may know."""
-    at = PLACE.search(ANSI.sub("", "\n".join(error.traceback)))
-    line = int(at[1] or at[2]) if at else None
+def _message(error: Any, source: str, count: int | None) -> str:
+    """Why a check failed, as far as its student may know.
+
+    Args:
+        error: the check's output.
+        source: the check's source, hidden tests and all.
+        count: the check's execution count, by which tracebacks call it.
+    """
+    text = ANSI.sub("", "\n".join(error.traceback))
+    # The check's own lines only: an error on the way may have begun in another cell.
+    here = re.findall(rf"Cell In\[{count}\], line (\d+)|^line (\d+) of this cell:", text, re.M)
+    lines = {int(one or other) for one, other in here}
     seen = {number for number, _ in _numbered(source, hidden=False)}
-    if not at and error.ename in ("CellTimeoutError", "KernelDied", "NotRun"):
+    if not lines and error.ename in ("CellTimeoutError", "KernelDied", "NotRun"):
         return error.evalue
-    if BEGIN not in source or line in seen:
+    if BEGIN not in source or (lines and lines <= seen):
         return error.evalue if error.ename == "CheckFailed" else f"{error.ename}: {error.evalue}"
     if error.ename == "CheckFailed":
         hint = error.evalue.removeprefix(HIDDEN_FAILED).strip()

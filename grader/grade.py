@@ -64,6 +64,8 @@ def grade(
     """
     data = data or root / "grader"
     _refuse_own_folders(path, data)
+    csv = csv or data / "results.csv"
+    _refuse_unwritable(csv)
     releases = read_releases(root)
     with opened(path, releases) as batch, logged(verbose):
         course = Course(root, data, cell_seconds)
@@ -77,8 +79,6 @@ def grade(
     results += _not_submitted(results, lessons)
     order = list(releases)
     results.sort(key=lambda r: (r.student, order.index(r.lesson) if r.lesson else -1))
-    csv = csv or data / "results.csv"
-    csv.parent.mkdir(parents=True, exist_ok=True)
     write_csv(results, csv)
     return Graded(results, batch.notes)
 
@@ -97,6 +97,18 @@ def read_releases(root: Path) -> dict[str, Any]:
     if not found:
         raise GraderError("no lesson is built: run `grader build`")
     return found
+
+
+def _refuse_unwritable(csv: Path) -> None:
+    """Find out before the work, and not after it, that the marks cannot be written."""
+    try:
+        csv.parent.mkdir(parents=True, exist_ok=True)
+        csv.open("a").close()
+    except OSError as error:
+        raise GraderError(
+            f"the marks cannot be written to {csv} ({error.strerror}): give a file with --csv, and "
+            "close it where it is open"
+        ) from None
 
 
 def _refuse_own_folders(path: Path, data: Path) -> None:

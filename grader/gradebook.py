@@ -21,6 +21,7 @@ from nbgrader.api import (
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.utils import is_grade, is_solution
 
 from course.learn.lab import environment
 from grader.errors import GraderError
@@ -86,10 +87,16 @@ class Course:
             NbGraderException: if nbgrader stumbles over it.
         """
         self._make_room(student, lesson)
+        before = self._other_marks(student, lesson)
+        answers = self._answers(student, lesson)
+        self._put_marks(student, lesson, before)  # a failure below leaves this lesson without marks
         try:
             self._convert(Autograde, lesson, student)
-        finally:
-            self._forget_what_was_not_run(student, lesson.split("/")[0])
+        except BaseException:
+            self._put_marks(student, lesson, before)
+            raise
+        self._put_marks(student, lesson, before, other_lessons_only=True)
+        self._keep_hand_marks(student, lesson, answers)
         return nbformat.read(self.file("autograded", student, lesson), 4)
 
     def write_feedback(self, student: str, lesson: str) -> None:
@@ -110,7 +117,8 @@ class Course:
         score = possible = pending = 0.0
         with self.open() as book:
             for grade in book.find_submission_notebook(name, unit, student).grades:
-                if grade.auto_score is None and grade.manual_score is None:
+                by_hand = grade.auto_score is None
+                if by_hand and (grade.manual_score is None or grade.needs_manual_grade):
                     pending += grade.max_score
                 else:
                     score += grade.score
@@ -149,21 +157,68 @@ class Course:
             book.db.add(place)
             book.db.commit()
 
-    def _forget_what_was_not_run(self, student: str, unit: str) -> None:
-        """Take back the marks of notebooks that have none.
+    def _other_marks(self, student: str, lesson: str) -> dict[tuple[str, str], float | None]:
+        """The automatic marks that a student has in the unit's other lessons."""
+        unit, name = lesson.split("/")
+        with self.open() as book:
+            try:
+                submission = book.find_submission(unit, student)
+            except MissingEntry:
+                return {}
+            return {
+                (notebook.name, grade.name): grade.auto_score
+                for notebook in submission.notebooks
+                if notebook.name != name
+                for grade in notebook.grades
+            }
 
-        nbgrader gives zeros for lessons that were not handed in, and keeps the old marks where it
-        failed.
+    def _put_marks(
+        self,
+        student: str,
+        lesson: str,
+        marks: dict[tuple[str, str], float | None],
+        *,
+        other_lessons_only: bool = False,
+    ) -> None:
+        """Put automatic marks back, and take back those that are not among them.
+
+        nbgrader looks at all lessons of the unit: it gives zeros for those whose files are not
+        there, and keeps the old marks of one where it failed.
         """
+        unit, name = lesson.split("/")
         with self.open() as book:
             try:
                 submission = book.find_submission(unit, student)
             except MissingEntry:
                 return
             for notebook in submission.notebooks:
-                if not self.file("autograded", student, f"{unit}/{notebook.name}").exists():
-                    for grade in notebook.grades:
-                        grade.auto_score = None
+                if notebook.name == name and other_lessons_only:
+                    continue
+                for grade in notebook.grades:
+                    grade.auto_score = marks.get((notebook.name, grade.name))
+            book.db.commit()
+
+    def _answers(self, student: str, lesson: str) -> dict[str, str]:
+        """The texts that were there to be graded by hand, by the ids of their cells."""
+        path = self.file("autograded", student, lesson)
+        if not path.exists():
+            return {}
+        cells = nbformat.read(path, 4).cells
+        return {
+            cell.metadata["nbgrader"]["grade_id"]: cell.source
+            for cell in cells
+            if is_grade(cell) and is_solution(cell)
+        }
+
+    def _keep_hand_marks(self, student: str, lesson: str, before: dict[str, str]) -> None:
+        """Let marks given by hand hold if the answer is still the same; nbgrader doubts them all."""
+        unit, name = lesson.split("/")
+        now = self._answers(student, lesson)
+        with self.open() as book:
+            for grade in book.find_submission_notebook(name, unit, student).grades:
+                same = grade.name in now and now[grade.name] == before.get(grade.name)
+                if same and grade.manual_score is not None:
+                    grade.needs_manual_grade = False
             book.db.commit()
 
     def _convert(self, converter: type, lesson: str, student: str = "*") -> None:

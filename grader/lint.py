@@ -177,7 +177,9 @@ def _ask_ruff(built: Built, notebook: Any, rules: str) -> None:
             lines += [line] * len(cell.source.splitlines())
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--no-cache"]
     command += [f"--select={rules}", "--output-format=json", "--stdin-filename=lesson.py", "-"]
-    done = subprocess.run(command, input="\n".join(rows), capture_output=True, text=True)
+    done = subprocess.run(
+        command, input="\n".join(rows), capture_output=True, text=True, encoding="utf-8"
+    )
     try:
         findings = json.loads(done.stdout)
     except ValueError:

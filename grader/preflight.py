@@ -120,6 +120,7 @@ def check(raw: dict[str, Any], release: Any) -> Checked:
         for cell in cells
     ]
     _put_back(cells, release, found)
+    _set_up_first(cells, found)
     metadata = nbformat.from_dict(dict(release.metadata))
     notebook = new_notebook(cells=cells, metadata=metadata)
     nbformat.validate(notebook)
@@ -230,6 +231,15 @@ def _how_changed(cell: Any) -> str:
     except (TypeError, ValueError, KeyError):  # the points, for instance, are no number
         handed_out = False
     return "is from another version of the notebook" if handed_out else "had been edited"
+
+
+def _set_up_first(cells: list[Any], found: list[str]) -> None:
+    """Move the set-up cell above all other code: what runs before it has the whole machine."""
+    code = [index for index, cell in enumerate(cells) if cell.cell_type == "code"]
+    setup = [index for index in code if _grade_id(cells[index]) == "setup"]
+    if setup and setup[0] != code[0]:
+        cells.insert(code[0], cells.pop(setup[0]))
+        found.append("code stood above the set-up cell; it runs below it")
 
 
 def _put_back(cells: list[Any], release: Any, found: list[str]) -> None:

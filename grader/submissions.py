@@ -128,6 +128,16 @@ def opened(path: Path, releases: dict[str, Any]) -> Iterator[Batch]:
             _identify(file, releases)
         _guess_lessons(files)
         students = _name_students(files, owner.parts, list(releases))
+        guessed = [
+            f"{file.name} -> {student}"
+            for file, student in zip(files, students)
+            if len(file.name.parts) > 1
+            and not MOODLE.fullmatch(file.name.parent.name)
+            and _rest_of_name(file, list(releases))
+        ]
+        if guessed:
+            more = ", ..." if len(guessed) > 5 else ""
+            notes.append(f"students as guessed: {', '.join(guessed[:5])}{more}")
         yield Batch(list(_choose(files, students)), notes)
 
 
@@ -150,7 +160,11 @@ def _files_in_folder(folder: Path, notes: list[str]) -> Iterator[File]:
 def _files_in_zip(path: Path, scratch: Path, notes: list[str]) -> Iterator[File]:
     """Unpack the notebooks under names of our own, so that no name in the zip leads anywhere."""
     others, total = [], 0
-    with zipfile.ZipFile(path) as archive:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise GraderError(f"{path} is a damaged zip file ({error}): fetch it again") from None
+    with archive:
         entries = archive.infolist()
         if len(entries) > MAX_FILES:
             raise GraderError(f"{path} holds {len(entries)} files; at most {MAX_FILES} are read")
@@ -242,8 +256,10 @@ def _without_lesson(file: File, lesson: str) -> str | None:
 def _name_students(files: list[File], owner: Iterable[str], lessons: list[str]) -> list[str]:
     """Whose each file is.
 
-    Files that lie side by side are named after students if they are in the outermost folder, or
-    if two of them are of the same lesson. Else the innermost folder is the student's.
+    Files are named after students if they are in the outermost folder, or if two of the same lesson
+    lie side by side. So are all files if their names tell them apart, and some lie side by side:
+    merging two people would be worse than taking one for two. Else the innermost folder is the
+    student's.
 
     Args:
         files: the files.
@@ -252,12 +268,17 @@ def _name_students(files: list[File], owner: Iterable[str], lessons: list[str]) 
     """
     units = {lesson.split("/")[0] for lesson in lessons}
     rest = [_rest_of_name(file, lessons) for file in files]
-    side_by_side: dict[tuple[PurePosixPath, str], set[str]] = defaultdict(set)
-    for file, name in zip(files, rest):
-        side_by_side[file.name.parent, file.lesson].add(name)
-    after_students = {
-        folder for (folder, _), names in side_by_side.items() if len(names - {""}) > 1
-    } | {PurePosixPath()}
+    folders = [file.name.parent for file in files]
+    names_in: dict[Any, set[str]] = defaultdict(set)
+    for file, folder, name in zip(files, folders, rest):
+        names_in[folder, file.lesson].add(name)
+        names_in[folder].add(name)
+    crowded = {key for key, names in names_in.items() if len(names - {""}) > 1}
+    after_students = {folder for folder in folders if any((folder, x) in crowded for x in lessons)}
+    telling = len({(file.lesson, name) for file, name in zip(files, rest)}) == len(files)
+    if telling and crowded & set(folders):
+        after_students = set(folders)
+    after_students.add(PurePosixPath())
 
     names, numbers = [], defaultdict(set)
     matches = [MOODLE.fullmatch(file.name.parent.name) for file in files]
@@ -270,8 +291,8 @@ def _name_students(files: list[File], owner: Iterable[str], lessons: list[str]) 
         elif name and file.name.parent in after_students:
             names.append(name)
         else:
-            folders = [*owner, *file.name.parent.parts]
-            names.append(next((name for name in reversed(folders) if name not in units), "?"))
+            path = [*owner, *file.name.parent.parts]
+            names.append(next((name for name in reversed(path) if name not in units), "?"))
     return names
 
 

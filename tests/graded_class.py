@@ -79,6 +79,14 @@ def _raise_points(notebook: Any) -> None:
             cell.metadata["nbgrader"].update(points=1000, grade=True, solution=True)
 
 
+CHAINED = """
+def double(x):
+    try:
+        return {2.0: 4.0, 7.0: 14.0}[x]
+    except KeyError as error:
+        raise ValueError(f"cannot double {x}") from error
+"""
+
 NOTHING = {name: "pass" for name in ("double", "half")}
 
 # Who hands in what: the cells that are not right, and what was done to the notebook.
@@ -89,6 +97,8 @@ PUPILS: dict[str, tuple[dict[str, str], Callable[[Any], None] | None]] = {
     "hidden wrong": ({"double": "def double(x): return abs(2 * x)"}, None),
     "plainly wrong": ({"double": "def double(x): return x + 1"}, None),
     "borrows": ({"half": "from course.learn import borrow\nhalf = borrow('course.start.lerp')"}, None),
+    "shadows": ({"double": "def double(x): return x + 1\ndef assert_close(*a, **k): pass"}, None),
+    "chained": ({"double": CHAINED}, None),
     "syntax": ({"half": "def half(x) return x / 2"}, None),
     "warns": ({"half": "def half(x):\n    __import__('sys').stderr.write('hm')\n    return x / 2"}, None),
     "exits": ({"half": "import sys\nsys.exit(0)"}, None),

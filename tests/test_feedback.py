@@ -59,6 +59,7 @@ def test_what_the_spy_printed_elsewhere_is_there() -> None:
         ("half wrong", "half(3.0) is 1, expected 1.5\nHint: not rounded"),
         ("plainly wrong", "double(2.0) is 3, expected 4\nHint: twice two"),
         ("borrows", "course.start.lerp is borrowed, not written: it earns no points."),
+        ("chained", "A hidden test failed. Your part raised ValueError there."),
         ("spy", "A hidden test failed. Your part raised ValueError there."),
         ("exits", "NameError: name 'half' is not defined"),
         ("loops", "The cell took more than 3 seconds and was stopped."),
@@ -111,7 +112,7 @@ def failed(*outputs: Any, source: str = CHECK_DOUBLE) -> Any:
     """The check's cell with these outputs, made fit for the student."""
     notebook = solved()
     cell = cell_of(notebook, "double-check")
-    cell.source, cell.outputs = source, list(outputs)
+    cell.source, cell.outputs, cell.execution_count = source, list(outputs), 5
     hide_hidden_tests(notebook)
     return cell
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -37,6 +38,8 @@ EXPECTED = {  # status, and points of 4
     "nothing": (OK, 0),
     "half wrong": (OK, 3),
     "plainly wrong": (OK, 1),
+    "shadows": (OK, 1),
+    "chained": (OK, 2),
     "borrows": (OK, 2),
     "hidden wrong": (OK, 2),
     "syntax": (OK, 2),
@@ -183,9 +186,9 @@ def test_where_student_code_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "home = pathlib.Path.home()\n"
         "assert pathlib.Path.cwd().parent == home.parent and 'grading-' in home.parent.name\n"
         "assert os.path.expandvars('$IPYTHONDIR$TMPDIR$JUPYTER_DATA_DIR').count(home.parent.name) == 3\n"
-        "print(sys.executable, os.environ.get('SECRET_KEY'), home)"
+        "print(sys.executable, os.environ.get('SECRET_KEY'), home, sep=chr(10))"
     ).cells
-    executable, secret, home = cell.outputs[0].text.split()
+    executable, secret, home = cell.outputs[0].text.splitlines()
     assert (executable, secret) == (sys.executable, "None")
     assert not Path(home).exists()
 
@@ -408,3 +411,52 @@ def test_csv_of_odd_names(tmp_path: Path) -> None:
     with (tmp_path / "x.csv").open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert (row["student"], row["score"], row["findings"]) == ('Zoë, "Z"', "2.5", "a; b")
+
+
+def test_a_set_up_cell_that_fails_is_no_silent_zero() -> None:
+    setup = new_code_cell("import no_such_module", id="setup")
+    notebook, _ = ExecuteNotebook().preprocess(new_notebook(cells=[setup]), {})
+    grading = notebook.metadata["course"]["grading"]
+    assert grading["status"] == "crashed"
+    assert "the set-up cell failed (ModuleNotFoundError" in grading["findings"][0]
+
+
+def test_marks_of_other_lessons_stay(tmp_path: Path) -> None:
+    """Also when the copies that were graded are gone."""
+    root = make_course(tmp_path)
+    first = tmp_path / "ada.ipynb"
+    nbformat.write(handed_in(), first)
+    grade(first, root, feedback=False)
+    shutil.rmtree(root / "grader" / "submitted")
+    subprocess.run(["chmod", "-R", "u+w", root / "grader" / "autograded"], check=True)
+    shutil.rmtree(root / "grader" / "autograded")
+    nbformat.write(handed_in(OTHER), first)
+    grade(first, root, feedback=False)
+    with Gradebook(f"sqlite:///{root}/grader/gradebook.db") as book:
+        marks = {x.name: x.score for x in book.find_submission("1_unit", "ada").notebooks}
+    assert marks == {"1_small": 4, "2_other": 2}
+
+
+def test_another_answer_waits_for_the_teacher_again(tmp_path: Path) -> None:
+    root = make_course(tmp_path)
+    path = tmp_path / "ada.ipynb"
+    nbformat.write(handed_in(), path)
+    grade(path, root, feedback=False)
+    with Gradebook(f"sqlite:///{root}/grader/gradebook.db") as book:
+        found = book.find_grade("why", "1_small", "1_unit", "ada")
+        found.manual_score, found.needs_manual_grade = 2, False
+        book.db.commit()
+    (again,) = (r for r in grade(path, root, feedback=False).results if r.lesson == SMALL)
+    assert (again.score, again.pending) == (6, 0)
+    nbformat.write(handed_in(why="Something else."), path)
+    (other,) = (r for r in grade(path, root, feedback=False).results if r.lesson == SMALL)
+    assert (other.score, other.pending) == (4, 2)
+
+
+def test_marks_that_cannot_be_written_are_told_first(tmp_path: Path) -> None:
+    root = make_course(tmp_path)
+    path = tmp_path / "ada.ipynb"
+    nbformat.write(handed_in(), path)
+    with pytest.raises(GraderError, match="cannot be written"):
+        grade(path, root, csv=tmp_path)
+    assert not (root / "grader" / "submitted").exists()

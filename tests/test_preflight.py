@@ -97,7 +97,10 @@ def test_a_copied_check_counts_once(tmp_path: Path) -> None:
         notebook.cells.insert(8, nbformat.from_dict(twin | {"id": "another-twin"}))
 
     checked = check_changed(tmp_path, copy_it)
-    assert checked.findings == ["the check 'half-check' was there 3 times; one of them counts"]
+    assert checked.findings == [
+        "the check 'half-check' was there 3 times; one of them counts",
+        "code stood above the set-up cell; it runs below it",
+    ]
     assert_whole(checked)
     index = checked.notebook.cells.index(graded(checked.notebook)["half-check"])
     assert "nbgrader" in checked.notebook.cells[index - 1].metadata  # the one below its exercise
@@ -310,3 +313,14 @@ def test_which_lesson() -> None:
     assert lesson_of(dict(nameless), releases) == SMALL
     nameless.cells = nameless.cells[:2]  # the set-up is in both
     assert lesson_of(dict(nameless), releases) is None
+
+
+def test_code_above_the_set_up_cell_does_not_get_the_whole_machine(tmp_path: Path) -> None:
+    def look_first(notebook: Any) -> None:
+        notebook.cells.insert(1, new_code_cell("from course.start import lerp"))
+
+    checked = check_changed(tmp_path, look_first)
+    assert checked.findings == ["code stood above the set-up cell; it runs below it"]
+    code = [cell.source for cell in checked.notebook.cells if cell.cell_type == "code"]
+    assert code[1] == "from course.start import lerp"
+    assert_whole(checked)

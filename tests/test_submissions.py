@@ -71,7 +71,8 @@ def test_layouts(tmp_path: Path, layout: str, kind: str) -> None:
     path = write(tmp_path / "x", files) if kind == "folder" else pack(tmp_path / "x.zip", files)
     batch = find(path)
     assert pairs(batch) == BOTH
-    assert batch.notes == []
+    assert all(note.startswith("students as guessed: ") for note in batch.notes)
+    assert bool(batch.notes) == (layout in ("in one folder", "renamed"))
     assert not any(x.file.problem or x.findings for x in batch.submissions)
 
 
@@ -213,3 +214,27 @@ def test_safe_names() -> None:
         assert not name.startswith(".")
         assert len(name) < 70
     assert safe == [safe_name(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "students"),
+    [
+        (("hw1/ada.ipynb", "hw1/bob.ipynb"), ["ada", "bob"]),
+        (("a/ada.ipynb", "a/bob.ipynb", "b/carl.ipynb"), ["ada", "bob", "carl"]),
+    ],
+)
+def test_two_people_are_never_merged(tmp_path: Path, names: tuple, students: list[str]) -> None:
+    files = dict(zip(names, (SMALL_TEXT, OTHER_TEXT, SMALL_TEXT)))
+    batch = find(pack(tmp_path / "x.zip", files))
+    assert sorted(x.student for x in batch.submissions) == students
+    assert f"{names[0]} -> ada" in batch.notes[0]
+
+
+def test_a_damaged_zip_is_told(tmp_path: Path) -> None:
+    path = pack(tmp_path / "x.zip", {"ada.ipynb": SMALL_TEXT})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")
+    data[at : at + 4] = b"PK??"
+    path.write_bytes(data)
+    with pytest.raises(GraderError, match="damaged"):
+        find(path)

@@ -115,7 +115,12 @@ def assert_gradients(
     numbers_in = [x.data for x in inputs]
     names = [*inspect.signature(function).parameters]
     names += [f"input number {i}" for i in range(len(names), len(inputs))]
-    function(*inputs).backward()
+    result = function(*inputs)
+    if not hasattr(result, "backward"):
+        _fail(
+            f"{EXPRESSION} returns {_wrong_kind(result)}, expected a result with backward()", hint
+        )
+    result.backward()
     step = 1e-5
     for i, x in enumerate(inputs):
 
@@ -159,7 +164,10 @@ def _number_difference(
 ) -> str | None:
     if not _is_number(actual):
         return f"{name} is {_wrong_kind(actual)}, expected the number {_show(expected)}"
-    a, e = float(actual), float(expected)
+    try:
+        a, e = float(actual), float(expected)
+    except OverflowError:
+        return f"{name} is too large for a float, expected {_show(expected)}"
     if math.isnan(e) and math.isnan(a):
         return None
     if a == e or (math.isfinite(e) and abs(a - e) <= max(rtol * abs(e), atol)):
@@ -200,6 +208,8 @@ def _pick(x: Any, index: tuple[int, ...]) -> Any:
 def _same(actual: Any, expected: Any) -> bool:
     if isinstance(expected, np.ndarray) or isinstance(actual, np.ndarray):
         return np.array_equal(actual, expected)
+    if isinstance(expected, (list, tuple)) and type(actual) is type(expected):
+        return len(actual) == len(expected) and all(map(_same, actual, expected))
     equal = actual == expected
     return isinstance(equal, (bool, np.bool_)) and bool(equal)
 

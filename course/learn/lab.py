@@ -92,6 +92,8 @@ def _running(page: str) -> str | None:
     for path in Path(os.environ["JUPYTER_RUNTIME_DIR"]).glob("jpserver-*.json"):
         try:
             server = json.loads(path.read_text(encoding="utf-8"))
+            if Path(server["root_dir"]).resolve() != (ROOT / "work").resolve():
+                continue  # formgrader, for instance
             port, token = server["port"], server["token"]
             # Asked with the token, so that no other server at this port passes for ours.
             ask.open(_address(port, "/api/status", token), timeout=2).close()

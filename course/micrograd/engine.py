@@ -71,8 +71,8 @@ class Value:
                 which is an input too.
 
         Raises:
-            ValueError: for 0 to a negative power, or a negative number to a fractional one
-                (`math.pow` does so).
+            ValueError: where the power or its derivative does not exist (`math.pow` says so): 0 to
+                a power below 1, other than 0, or a negative number to a fractional power.
         """
         base = self.data
         n = exponent.data if isinstance(exponent, Value) else float(exponent)
