@@ -182,12 +182,15 @@ def only_one() -> Iterator[None]:
     said = False
     while True:
         try:
-            os.close(os.open(str(LOCKED), os.O_CREAT | os.O_EXCL))
+            handle = os.open(str(LOCKED), os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            os.write(handle, str(os.getpid()).encode())
+            os.close(handle)
             break
         except FileExistsError:
-            with contextlib.suppress(OSError):
-                if time.time() - LOCKED.stat().st_mtime > PATIENCE:  # left by one that was killed
+            if is_leftover():
+                with contextlib.suppress(OSError):
                     LOCKED.unlink()
+                continue
         if not said:
             say("Another start.py is at work on .venv: waiting for it. (If there is none, delete")
             say(f"{LOCKED} .)")
@@ -198,6 +201,21 @@ def only_one() -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             LOCKED.unlink()
+
+
+def is_leftover() -> bool:
+    """Tell whether the start.py that left its lock behind is gone."""
+    try:
+        if time.time() - LOCKED.stat().st_mtime > PATIENCE:
+            return True
+        if os.name == "nt":  # where asking for a process by os.kill would end it
+            return False
+        os.kill(int(LOCKED.read_text(encoding="utf-8")), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):  # just being written, or just gone
+        return False
+    return False
 
 
 def set_up() -> None:

@@ -269,6 +269,38 @@ def test_an_interrupted_set_up_is_made_anew(course: Course) -> None:
     assert ran(course.start())[0] == "course"
 
 
+def test_a_second_start_waits_for_the_first(course: Course) -> None:
+    command = [sys.executable, "start.py", "setup"]
+    first = subprocess.Popen(command, cwd=course.folder, env=course.environment(SYNC_SECONDS="2"))
+    while not (course.folder / ".venv.lock").exists():
+        assert first.poll() is None
+        time.sleep(0.02)
+    second = course.start("setup")
+    assert first.wait(timeout=60) == second.returncode == 0
+    assert "waiting for it" in second.stderr
+    assert sum(call.startswith("venv") for call in course.uv_calls()) == 1
+    assert not (course.folder / ".venv.lock").exists()
+
+
+def test_the_lock_of_one_that_was_killed_is_no_hindrance(course: Course) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (course.folder / ".venv.lock").write_text(str(gone.pid))
+    answer = course.start("setup")
+    assert answer.returncode == 0
+    assert "waiting" not in answer.stderr
+
+
+def test_an_environment_of_somebody_else_is_put_aside(course: Course) -> None:
+    theirs = course.folder / ".venv" / "precious"
+    theirs.parent.mkdir()
+    theirs.write_text("keep me")
+    answer = course.start("setup")
+    assert answer.returncode == 0
+    assert ".venv-old-1" in answer.stderr
+    assert (course.folder / ".venv-old-1" / "precious").read_text() == "keep me"
+
+
 # What goes wrong, said plainly.
 
 
