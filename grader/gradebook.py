@@ -161,13 +161,9 @@ class Course:
         """The automatic marks that a student has in the unit's other lessons."""
         unit, name = lesson.split("/")
         with self.open() as book:
-            try:
-                submission = book.find_submission(unit, student)
-            except MissingEntry:
-                return {}
             return {
                 (notebook.name, grade.name): grade.auto_score
-                for notebook in submission.notebooks
+                for notebook in _submitted(book, unit, student)
                 if notebook.name != name
                 for grade in notebook.grades
             }
@@ -187,11 +183,7 @@ class Course:
         """
         unit, name = lesson.split("/")
         with self.open() as book:
-            try:
-                submission = book.find_submission(unit, student)
-            except MissingEntry:
-                return
-            for notebook in submission.notebooks:
+            for notebook in _submitted(book, unit, student):
                 if notebook.name == name and other_lessons_only:
                     continue
                 for grade in notebook.grades:
@@ -228,6 +220,14 @@ class Course:
         conversion = converter(coursedir=folders, config=self.settings)
         conversion.force = True
         conversion.start()
+
+
+def _submitted(book: Gradebook, unit: str, student: str) -> list[Any]:
+    """The notebooks of a unit that the gradebook has of a student; none if it knows of nothing."""
+    try:
+        return list(book.find_submission(unit, student).notebooks)
+    except MissingEntry:
+        return []
 
 
 @contextlib.contextmanager
