@@ -234,3 +234,10 @@ def test_help_has_an_example(arguments: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["fly"], ["open", "--port", "0"], ["open", "--sideways"]])
 def test_misuse_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
     assert course(sample_course.make_course(tmp_path), *arguments).returncode == 2
+
+
+def test_validate_runs_as_grading_does(server: Server) -> None:
+    """So a borrowed part, which earns nothing, does not pass here either."""
+    grading = f"import os\nassert not os.environ.get('COURSE_GRADING'), 'grading'\n{RIGHT_ANSWER}"
+    (failed,) = validate(server, (2, grading))["failed"]
+    assert failed

@@ -96,6 +96,9 @@ class MLP:
         sizes: the number of neurons of each layer, for example [16, 16, 1].
         activation: of every layer but the last, which is linear.
         options: combine and rng, as for Neuron.
+
+    Attributes:
+        layers: the Layers, first one first.
     """
 
     def __init__(
