@@ -31,6 +31,9 @@ PLATFORMS = {
 
 CONDA_NAMES = {"graphviz": "python-graphviz", "matplotlib": "matplotlib-base"}
 NOT_FROM_CONDA = {
+    "copydetect": "left to pip",
+    "latex2mathml": "left to pip",
+    "pyseccomp": "Linux only",
     "graphviz-pure": "conda has the true `dot`",
     "numba-cuda": "not for macOS, and environment.yml cannot tell platforms apart: left to pip",
     "uv": "only start.py uses it",
