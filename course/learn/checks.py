@@ -22,6 +22,8 @@ import numpy as np
 from course.learn.short_errors import ShortTraceback
 
 EXPRESSION = "\0"  # stands in a message where the checked expression's source goes
+HIDDEN_FAILED = "A hidden test failed."
+TRY = "Try small cases of your own."
 
 
 class CheckFailed(ShortTraceback, AssertionError):
@@ -44,7 +46,7 @@ def assert_close(
         CheckFailed: naming the expression, what came out and what was expected.
     """
     __tracebackhide__ = True
-    problem = _difference(actual, expected, rtol, atol)
+    problem = close_problem(actual, expected, rtol, atol)
     if problem:
         _fail(problem, hint)
 
@@ -56,11 +58,9 @@ def assert_equal(actual: Any, expected: Any, *, hint: str = "") -> None:
         CheckFailed: naming the expression, what came out and what was expected.
     """
     __tracebackhide__ = True
-    lists = isinstance(expected, (list, tuple)) and isinstance(actual, (list, tuple))
-    if lists and len(actual) != len(expected):
-        _fail(f"{EXPRESSION} has length {len(actual)}, expected {len(expected)}", hint)
-    if not _same(actual, expected):
-        _fail(f"{EXPRESSION} is {_show(actual)}, expected {_show(expected)}", hint)
+    problem = equal_problem(actual, expected)
+    if problem:
+        _fail(problem, hint)
 
 
 def assert_true(condition: Any, hint: str) -> None:
@@ -71,7 +71,7 @@ def assert_true(condition: Any, hint: str) -> None:
     """
     __tracebackhide__ = True
     if not condition:
-        _fail(f"this should hold, and does not: {EXPRESSION}", hint)
+        _fail(NOT_TRUE, hint)
 
 
 def assert_raises(
@@ -83,18 +83,11 @@ def assert_raises(
         CheckFailed: if it returns, or raises something else.
     """
     __tracebackhide__ = True
-    call = f"{EXPRESSION} called with ({', '.join(map(_show, args))})"
-    try:
-        result = function(*args)
-    except exception:
-        return
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        problem = f"{call} raised {type(error).__name__}: {error}, expected {exception.__name__}"
-    else:
-        problem = f"{call} returned {_show(result)}, expected it to raise {exception.__name__}"
-    _fail(problem, hint, argument=1)
+    not_written = () if issubclass(NotImplementedError, exception) else NotImplementedError
+    attempt = attempt_call(function, *args, passed_on=not_written)
+    problem = raises_problem(attempt, exception.__name__)
+    if problem:
+        _fail(problem, hint, argument=1)
 
 
 def assert_gradients(
@@ -112,34 +105,136 @@ def assert_gradients(
         CheckFailed: naming the input, its gradient and the numerical derivative.
     """
     __tracebackhide__ = True
-    numbers_in = [x.data for x in inputs]
+    slopes = measure_slopes(function, *inputs)
+    problem = gradients_problem(slopes, slopes.numerical, rtol)
+    if problem:
+        _fail(problem, hint)
+
+
+# What the helpers measure, and what they say of it. Grading measures and says the same, in two processes.
+
+NOT_TRUE = f"this should hold, and does not: {EXPRESSION}"
+
+
+@dataclass
+class Attempt:
+    """What came of a call.
+
+    Attributes:
+        arguments: what it was called with, in words.
+        raised: the names of the error's class and of its base classes; empty if it returned.
+        text: the error in words, or what was returned.
+    """
+
+    arguments: str
+    raised: list[str]
+    text: str
+
+
+def attempt_call(
+    function: Callable[..., Any], *args: Any, passed_on: Any = NotImplementedError
+) -> Attempt:
+    """Call a function, and tell what happened. An exercise that is not written yet is no attempt.
+
+    Raises:
+        NotImplementedError: if the function does.
+    """
+    __tracebackhide__ = True
+    arguments = ", ".join(map(_show, args))
+    try:
+        result = function(*args)
+    except passed_on:
+        raise
+    except Exception as error:
+        names = [kind.__name__ for kind in type(error).__mro__]
+        return Attempt(arguments, names, f"{type(error).__name__}: {error}")
+    return Attempt(arguments, [], _show(result))
+
+
+def raises_problem(attempt: Attempt, expected: str) -> str | None:
+    """What is wrong with a call that should have raised the error of this name."""
+    call = f"{EXPRESSION} called with ({attempt.arguments})"
+    if not attempt.raised:
+        return f"{call} returned {attempt.text}, expected it to raise {expected}"
+    if expected not in attempt.raised:
+        return f"{call} raised {attempt.text}, expected {expected}"
+    return None
+
+
+@dataclass
+class Slopes:
+    """Gradients of one result, beside the numerical derivatives.
+
+    Attributes:
+        names: what the function calls its inputs.
+        at: the numbers that went in.
+        gradients: what backward gave each input; None if the result has no backward.
+        numerical: the central differences.
+        result: what the function returned, if that has no backward.
+    """
+
+    names: list[str]
+    at: list[Any]
+    gradients: list[Any] | None
+    numerical: list[Any]
+    result: Any = None
+
+
+def measure_slopes(function: Callable[..., Any], *inputs: Any) -> Slopes:
+    """Run backward, and the central difference for each input.
+
+    Args:
+        function: takes the inputs, returns one result that has `data` and `backward()`.
+        inputs: objects with float `data` and `grad`, which `type(input)(number)` can make.
+    """
+    __tracebackhide__ = True
+    at = [x.data for x in inputs]
     names = [*inspect.signature(function).parameters]
     names += [f"input number {i}" for i in range(len(names), len(inputs))]
     result = function(*inputs)
     if not hasattr(result, "backward"):
-        _fail(
-            f"{EXPRESSION} returns {_wrong_kind(result)}, expected a result with backward()", hint
-        )
+        return Slopes(names, at, None, [], result)
     result.backward()
     step = 1e-5
+    numerical = []
     for i, x in enumerate(inputs):
 
-        def at(number: float, i: int = i) -> float:
-            moved = [*numbers_in[:i], number, *numbers_in[i + 1 :]]
-            return function(*[type(x)(value) for x, value in zip(inputs, moved)]).data
+        def moved_by(distance: float, i: int = i) -> float:
+            numbers = [*at[:i], at[i] + distance, *at[i + 1 :]]
+            return function(*[type(x)(number) for x, number in zip(inputs, numbers)]).data
 
-        slope = (at(x.data + step) - at(x.data - step)) / (2 * step)
-        if not abs(x.grad - slope) <= rtol * (1 + abs(slope)):
-            where = ", ".join(map(_show, numbers_in))
-            _fail(
-                f"{EXPRESSION} at ({where}): backward gives {names[i]} the gradient "
-                f"{_show(x.grad)}, the numerical derivative is {_show(slope)}",
-                hint,
+        numerical.append((moved_by(step) - moved_by(-step)) / (2 * step))
+    return Slopes(names, at, [x.grad for x in inputs], numerical)
+
+
+def gradients_problem(slopes: Slopes, expected: Sequence[Any], rtol: float = 1e-5) -> str | None:
+    """What is wrong with the gradients, if these are the derivatives."""
+    if slopes.gradients is None:
+        return (
+            f"{EXPRESSION} returns {_wrong_kind(slopes.result)}, expected a result with backward()"
+        )
+    for name, gradient, slope in zip(slopes.names, slopes.gradients, expected):
+        if not (_is_number(gradient) and abs(gradient - slope) <= rtol * (1 + abs(slope))):
+            where = ", ".join(map(_show, slopes.at))
+            return (
+                f"{EXPRESSION} at ({where}): backward gives {name} the gradient "
+                f"{_show(gradient)}, the numerical derivative is {_show(slope)}"
             )
+    return None
 
 
-def _difference(actual: Any, expected: Any, rtol: float, atol: float) -> str | None:
-    """What is wrong with actual, shape before values."""
+def equal_problem(actual: Any, expected: Any) -> str | None:
+    """What is wrong with actual, which should equal expected."""
+    lists = isinstance(expected, (list, tuple)) and isinstance(actual, (list, tuple))
+    if lists and len(actual) != len(expected):
+        return f"{EXPRESSION} has length {len(actual)}, expected {len(expected)}"
+    if not _same(actual, expected):
+        return f"{EXPRESSION} is {_show(actual)}, expected {_show(expected)}"
+    return None
+
+
+def close_problem(actual: Any, expected: Any, rtol: float = 1e-6, atol: float = 1e-9) -> str | None:
+    """What is wrong with actual, which should be close to expected: shape before values."""
     if _is_number(expected):
         return _number_difference(EXPRESSION, actual, expected, rtol, atol)
     if not isinstance(actual, (Sequence, np.ndarray)):
@@ -230,42 +325,69 @@ def _fail(problem: str, hint: str, argument: int = 0) -> NoReturn:
     frame = inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__") == __name__:
         frame = frame.f_back
-    call = _read_call(frame, argument)
-    if call.hidden:
-        raise CheckFailed("A hidden test failed. " + (hint or "Try small cases of your own."))
-    lines = [problem.replace(EXPRESSION, call.expression)]
-    if call.values:
-        lines.append(f"where {call.values}")
-    if call.before:
-        lines += [call.since, textwrap.indent(call.before, "    ")]
-    if hint:
-        lines.append(f"Hint: {hint}")
-    raise CheckFailed("\n".join(lines))
+    if frame is None:
+        raise CheckFailed(explain(problem, Call(), "", hint))
+    source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
+    node = executing.Source.executing(frame).node
+    call = read_call(source, node if isinstance(node, ast.Call) else None, frame.f_lineno, argument)
+    raise CheckFailed(explain(problem, call, show_names(call.names, frame), hint))
 
 
-@dataclass
-class _Call:
-    """A call of a helper, as it stands in the check's source."""
+@dataclass(frozen=True)
+class Call:
+    """A call of a helper, as it stands in the check's source.
+
+    Attributes:
+        expression: the source of what is checked.
+        names: the names in it, if telling what they stand for would help.
+        before: the lines since the last assertion.
+        since: how to announce these lines.
+        hidden: whether it stands in the hidden part.
+    """
 
     expression: str = "the result"
-    values: str = ""  # what the expression's names stand for, if they are few and short
+    names: tuple[str, ...] = ()
     before: str = ""
     since: str = "after:"
     hidden: bool = False
 
 
-def _read_call(frame: FrameType | None, argument: int) -> _Call:
-    """Read the check's source: the argument of that number, and the lines since the last assertion."""
-    if frame is None:
-        return _Call()
-    source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
-    lines = source.splitlines()
-    above = [line.strip() for line in lines[: frame.f_lineno]]
+def explain(problem: str, call: Call, values: str, hint: str) -> str:
+    """The message of a check that failed; in a hidden test, it is the hint alone.
+
+    Args:
+        problem: what is wrong, with EXPRESSION where the checked expression goes.
+        call: the helper's call.
+        values: what the expression's names stand for, in words.
+        hint: the author's hint.
+    """
+    if call.hidden:
+        return f"{HIDDEN_FAILED} {hint or TRY}"
+    lines = [problem.replace(EXPRESSION, call.expression)]
+    if values:
+        lines.append(f"where {values}")
+    if call.before:
+        lines += [call.since, textwrap.indent(call.before, "    ")]
+    if hint:
+        lines.append(f"Hint: {hint}")
+    return "\n".join(lines)
+
+
+def read_call(source: str, node: ast.Call | None, line: int, argument: int = 0) -> Call:
+    """Read a helper's call in the check's source.
+
+    Args:
+        source: the check's.
+        node: the call; None if it could not be found.
+        line: where it stands.
+        argument: which of its arguments is what is checked.
+    """
+    above = [text.strip() for text in source.splitlines()[:line]]
     hidden = above.count("### BEGIN HIDDEN TESTS") > above.count("### END HIDDEN TESTS")
-    node = executing.Source.executing(frame).node
-    if not isinstance(node, ast.Call) or len(node.args) <= argument:
-        return _Call(hidden=hidden)
-    expression = ast.get_source_segment(source, node.args[argument]) or "the result"
+    if node is None or len(node.args) <= argument:
+        return Call(hidden=hidden)
+    checked = node.args[argument]
+    expression = ast.get_source_segment(source, checked) or "the result"
     before: list[str] = []
     since = "after:"
     for statement in ast.parse(source).body:
@@ -279,15 +401,15 @@ def _read_call(frame: FrameType | None, argument: int) -> _Call:
     shown = "\n".join(before)
     if shown.count("\n") >= 8:
         shown = ""  # too long to help; the cell itself stands above
-    values = _values(node.args[argument], frame)
-    return _Call(" ".join(expression.split()), values, shown, since, hidden)
+    names = dict.fromkeys(n.id for n in ast.walk(checked) if isinstance(n, ast.Name))
+    if isinstance(checked, ast.Name):
+        names = {}  # the message has said what it is already
+    return Call(" ".join(expression.split()), tuple(names), shown, since, hidden)
 
 
-def _values(expression: ast.expr, frame: FrameType) -> str:
-    """What the names of an expression stand for: "c is None". Functions and classes go without."""
-    names = dict.fromkeys(n.id for n in ast.walk(expression) if isinstance(n, ast.Name))
+def show_names(names: Sequence[str], frame: FrameType) -> str:
+    """What names stand for: "c is None". Functions and classes go without; few and short, or none."""
     scope = frame.f_globals | frame.f_locals
     known = {name: scope[name] for name in names if name in scope}
     shown = [f"{name} is {_show(x)}" for name, x in known.items() if not callable(x)]
-    plain = isinstance(expression, ast.Name)  # then the message has said it already
-    return "" if plain or len(shown) > 3 or len(" ".join(shown)) > 200 else ", ".join(shown)
+    return "" if len(shown) > 3 or len(" ".join(shown)) > 200 else ", ".join(shown)
