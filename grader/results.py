@@ -14,13 +14,14 @@ class Status(StrEnum):
     REPAIRED = "repaired"  # something in the file was put right first; the findings say what
     TIMEOUT = "timeout"  # a cell took too long; what else ran counts
     CRASHED = "crashed"  # Python died while the notebook ran; what ran before counts
+    TAMPERED = "tampered"  # something was changed that nobody changes by accident
     UNREADABLE = "unreadable"  # nothing could be run, so there is no mark
     NOT_SUBMITTED = "not submitted"
 
     @property
     def needs_teacher(self) -> bool:
         """Whether a person should look at the submission."""
-        return self in (Status.TIMEOUT, Status.CRASHED, Status.UNREADABLE)
+        return self in (Status.TIMEOUT, Status.CRASHED, Status.TAMPERED, Status.UNREADABLE)
 
     def worst(self, other: "Status") -> "Status":
         """The worse of two."""

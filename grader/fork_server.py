@@ -1,0 +1,216 @@
+"""The grader's end of the fork server: starts it inside a wrapper, gives it orders, ends it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from grader.errors import GraderError
+from grader.paths import ROOT
+from grader.sandbox.layers import Limits, python_folders, wrapper
+
+START_SECONDS = 120  # for loading the libraries on a slow, busy machine
+ANSWER_SECONDS = 20
+MAX_RESTARTS = 10  # of one notebook, after cells that killed Python
+SEEN = (ROOT / "course", ROOT / "grader" / "__init__.py", ROOT / "grader" / "sandbox")
+
+
+class Lost(Exception):
+    """The fork server does not answer any more."""
+
+
+class ForkServer:
+    """A fork server, inside a wrapper if the machine has one. Use it from one thread at a time.
+
+    Args:
+        layers: whether notebooks give up their rights; without it, they run with the grader's.
+
+    Raises:
+        GraderError: if it cannot be started.
+    """
+
+    def __init__(self, layers: bool = True) -> None:
+        self.layers = layers
+        self.wall, words = wrapper((*python_folders(), *SEEN)) if layers else ("", [])
+        self._scratch = tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True)
+        scratch = "/tmp" if self.wall == "bubblewrap" else self._scratch.name
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        log = Path(self._scratch.name, "server.log")
+        command = [*words, sys.executable, "-m", "grader.sandbox.server", str(theirs.fileno())]
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*command, "walled" if self.wall else "open", scratch],
+                cwd=ROOT if self.wall != "bubblewrap" else None,
+                env=_environment(scratch),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+            )
+        theirs.close()
+        try:
+            self._answer(START_SECONDS)
+        except Lost:
+            words_of_log = log.read_text(errors="replace").strip()[-2000:]
+            self.close()
+            raise GraderError(
+                "the process that runs submissions does not start; `grader doctor` tells more"
+                + (f":\n{words_of_log}" if words_of_log else "")
+            ) from None
+
+    def start(self, lesson: str, limits: Limits, snapshots: int) -> "Job":
+        """Make a process for a notebook.
+
+        Raises:
+            Lost: if the server does not answer.
+        """
+        pairs = [socket.socketpair() for _ in range(1 + MAX_RESTARTS + snapshots)]
+        order: dict[str, Any] = {"do": "start", "lesson": lesson, "limits": asdict(limits)}
+        order |= {"layers": self.layers, "mains": 1 + MAX_RESTARTS}
+        fds = [theirs.fileno() for _, theirs in pairs]
+        try:
+            socket.send_fds(self._control, [json.dumps(order).encode()], fds)
+        except OSError:
+            raise Lost from None
+        finally:
+            for _, theirs in pairs:
+                theirs.close()
+        ours = [mine for mine, _ in pairs]
+        pid = int(self._answer()["pid"])
+        return Job(pid, ours[: 1 + MAX_RESTARTS], ours[1 + MAX_RESTARTS :])
+
+    def signal(self, word: str, pid: int) -> None:
+        """Stop or kill a process of the notebook.
+
+        Args:
+            word: "stop" for an interrupt, or "kill".
+            pid: the process's number, as the server sees it.
+        """
+        try:
+            self._control.sendall(json.dumps({"do": word, "pid": pid}).encode())
+        except OSError:
+            raise Lost from None
+
+    def clear(self) -> dict[str, Any]:
+        """End all that is left of a notebook; returns what it has used."""
+        try:
+            self._control.sendall(json.dumps({"do": "clear"}).encode())
+        except OSError:
+            raise Lost from None
+        used = self._answer()
+        if used["left"]:
+            raise Lost
+        return used
+
+    def load(self) -> tuple[int, int]:
+        """How many processes there are inside, and how many bytes they take together."""
+        processes, size = 0, 0
+        try:
+            family = psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.Error:
+            return 0, 0
+        for process in family:
+            processes += 1
+            try:
+                size += process.memory_full_info().pss
+            except (psutil.Error, OSError, AttributeError):
+                continue
+        return processes, size
+
+    def close(self) -> None:
+        """End the server and all that is inside with it."""
+        self._control.close()
+        try:
+            family = psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.Error:
+            family = []
+        self._process.kill()
+        for process in family:
+            try:
+                process.kill()
+            except psutil.Error:
+                continue
+        self._process.wait()
+        self._scratch.cleanup()
+
+    def _answer(self, seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
+        self._control.settimeout(seconds)
+        try:
+            text = self._control.recv(1 << 16)
+        except OSError:
+            raise Lost from None
+        if not text:
+            raise Lost
+        return json.loads(text)
+
+
+class Job:
+    """One notebook's process.
+
+    Attributes:
+        pid: its number, as the server sees it.
+        mains: sockets to the main process and those that may take its place.
+        others: sockets to the snapshots.
+    """
+
+    def __init__(self, pid: int, mains: list[socket.socket], others: list[socket.socket]) -> None:
+        self.pid = pid
+        self.mains = mains
+        self.others = others
+
+    def close(self) -> None:
+        """Listen to nobody any more."""
+        for connection in (*self.mains, *self.others):
+            connection.close()
+
+
+_servers: dict[int, ForkServer] = {}  # by thread
+
+
+def server_of_this_thread(layers: bool) -> ForkServer:
+    """The fork server of the calling thread; made if there is none."""
+    server = _servers.get(threading.get_ident())
+    if server is None or server.layers != layers:
+        drop_server_of_this_thread()
+        server = _servers[threading.get_ident()] = ForkServer(layers)
+    return server
+
+
+def drop_server_of_this_thread() -> None:
+    """End the calling thread's fork server: it is not what it was any more."""
+    server = _servers.pop(threading.get_ident(), None)
+    if server is not None:
+        server.close()
+
+
+def close_all() -> None:
+    """End all fork servers of this process, whichever threads made them."""
+    while _servers:
+        _servers.popitem()[1].close()
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    """The variables that student code gets to see."""
+    kept = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE")
+    variables = {name: os.environ[name] for name in kept if name in os.environ}
+    variables |= {name: scratch for name in ("HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR")}
+    variables |= {
+        name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    }
+    return variables | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONHASHSEED": "0",  # the same marks each time
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "COURSE_GRADING": "1",  # course.learn lends no parts, and forgets those it has
+    }

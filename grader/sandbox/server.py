@@ -1,0 +1,187 @@
+"""The fork server: has the libraries loaded, and makes a fresh process of itself for each notebook.
+
+    python -m grader.sandbox.server FD
+
+FD is a socket to the grader, of the kind that keeps messages apart. The server never runs student code: a
+process that it forks gives up its rights first, and then plays one notebook (`player.py`).
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import resource
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+import course
+from course.learn.manifest import find_lesson
+from grader.sandbox.layers import Limits, give_up_rights, protect_server, python_folders
+from grader.sandbox.player import Player
+from grader.sandbox.shell import make_shell
+
+MAX_MESSAGE = 1 << 16
+TOOLS = ("course.cli", "course.learn.lab", "course.learn.validate", "course.learn.workspace")
+COURSE = Path(course.__path__[0])
+
+
+def preload() -> None:
+    """Load what notebooks use, and let numba's compiler warm up."""
+    import matplotlib.pyplot  # noqa: F401
+    import numba
+    import numpy as np
+
+    for info in pkgutil.walk_packages(course.__path__, "course."):
+        if not info.name.startswith(TOOLS):
+            importlib.import_module(info.name)
+
+    def total(numbers: Any) -> Any:
+        result = 0.0
+        for i in range(numbers.size):
+            result += numbers[i]
+        return result
+
+    numba.njit(total)(np.ones(2))
+    make_shell()
+
+
+def readable(lesson: str) -> list[Path]:
+    """The files that a notebook may read: not the reference of the parts that it asks for."""
+    try:
+        parts = find_lesson(lesson).parts
+    except LookupError:  # a lesson that is not in this course has no reference either
+        parts = ()
+    modules = {part.path.rsplit(".", depth)[0] for part in parts for depth in (1, 2)}
+    asked = {COURSE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in modules}
+    files = [
+        path
+        for path in COURSE.rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and path not in asked
+    ]
+    return [*python_folders(), *files]
+
+
+class Server:
+    """Takes orders from the grader, one notebook at a time.
+
+    Args:
+        control: the socket they come by.
+        walled: whether a wrapper, such as bubblewrap, is around this process.
+        scratch: where notebooks may write.
+    """
+
+    def __init__(self, control: socket.socket, walled: bool, scratch: Path) -> None:
+        self.control = control
+        self.walled = walled
+        self.scratch = scratch
+        self.jobs = 0
+
+    def serve(self) -> None:
+        """Follow orders until the grader is gone."""
+        self.say(ready=True)
+        while True:
+            text, fds, _, _ = socket.recv_fds(self.control, MAX_MESSAGE, 253)
+            if not text:
+                return
+            order = json.loads(text)
+            match order["do"]:
+                case "start":
+                    self.say(pid=self.start(order, fds))
+                case "stop":
+                    self.signal(order["pid"], signal.SIGINT)
+                case "kill":
+                    self.signal(order["pid"], signal.SIGKILL)
+                case "clear":
+                    self.say(**self.clear())
+
+    def say(self, **words: Any) -> None:
+        """Answer the grader."""
+        self.control.sendall(json.dumps(words).encode())
+
+    def start(self, order: dict[str, Any], fds: list[int]) -> int:
+        """Make a process for a notebook; returns its number."""
+        self.jobs += 1
+        folder = self.scratch / f"notebook-{self.jobs}"
+        folder.mkdir()
+        pid = os.fork()
+        if pid:
+            for fd in fds:
+                os.close(fd)
+            return pid
+        code = 1
+        try:
+            self.control.close()
+            os.setsid()
+            self._play(order, [socket.socket(fileno=fd) for fd in fds], folder)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _play(self, order: dict[str, Any], sockets: list[socket.socket], folder: Path) -> None:
+        os.chdir(folder)
+        for name in ("HOME", "TMPDIR", "IPYTHONDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"):
+            os.environ[name] = str(folder)
+        limits = Limits(**order["limits"])
+        layers = []
+        if order["layers"]:
+            layers = give_up_rights(limits, folder, readable(order["lesson"]), self.walled)
+        mains, others = sockets[: order["mains"]], sockets[order["mains"] :]
+        Player(mains, others, layers).play()
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to a process, if it is one that came from here."""
+        with contextlib.suppress(psutil.Error, OSError, ValueError, OverflowError):
+            if psutil.Process() in psutil.Process(pid).parents():
+                os.kill(pid, number)
+
+    def clear(self) -> dict[str, Any]:
+        """End all that a notebook has left, and tell what it has used."""
+        seconds, memory, left = 0.0, 0, 1
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            family = psutil.Process().children(recursive=True)
+            for process in family:
+                with contextlib.suppress(psutil.Error, OSError):
+                    process.kill()
+            with contextlib.suppress(ChildProcessError):
+                while True:
+                    pid, _, used = os.wait4(-1, os.WNOHANG if not family else 0)
+                    if pid == 0:
+                        break
+                    seconds += used.ru_utime + used.ru_stime
+                    memory = max(memory, used.ru_maxrss * 1024)
+            left = len(psutil.Process().children())
+            if not left:
+                break
+        for folder in self.scratch.glob("notebook-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        return {"seconds": seconds, "memory": memory, "left": left}
+
+
+def main() -> None:
+    """Serve the grader whose socket is given."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    walled, scratch = sys.argv[2] == "walled", Path(sys.argv[3])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the grader
+    preload()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    protect_server()
+    gc.collect()
+    gc.freeze()  # so that looking for garbage does not copy what all notebooks share
+    Server(control, walled, scratch).serve()
+
+
+if __name__ == "__main__":
+    main()
