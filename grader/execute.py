@@ -1,22 +1,20 @@
-"""Running submissions: what stands in nbgrader in the place of its own `Execute`.
+"""Running submissions in a Jupyter kernel: slow, and no sandbox, but the real Jupyter.
 
-nbgrader gives a check its points unless there is an error in its output. So every cell gets an
-error first, which goes away only when the cell has run to its end.
-
-NOT A SANDBOX. Student code runs in a Jupyter kernel of its own, with a temporary folder as its
-home, but with the rights of whoever grades. Another executor can be put in `nbgrader_settings`.
+NOT A SANDBOX. Student code runs in a kernel of its own, with a temporary folder as its home, but with
+the rights of whoever grades, and beside the hidden tests. `grader grade --executor jupyter --unsafe`.
 """
 
 import atexit
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]
 from jupyter_client import AsyncKernelManager
@@ -24,11 +22,16 @@ from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_output
-from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import is_grade, is_solution
-from traitlets import Integer
+from nbgrader.utils import is_grade
 
+from grader.answer_key import is_check
+from grader.feedback import hide_hidden_tests
+from grader.outcome import CheckOutcome, Outcome
 from grader.results import Status
+from grader.sandbox.layers import Limits
+
+if TYPE_CHECKING:
+    from grader.worker import Lesson
 
 HELPERS = "from course.learn import *"  # what checks compare with, as it should be
 
@@ -41,32 +44,92 @@ KEPT_VARIABLES = (
     *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS"),
 )
 
+NUMBER = re.compile(r"(?:np\.\w+\()?([-+.\deE]+|inf|nan)\)?")  # 0.5, or np.float64(0.5)
 
-class ExecuteNotebook(NbGraderPreprocessor):
-    """Runs a notebook's cells, and writes how that went into `metadata.course.grading`."""
 
-    cell_seconds = Integer(60, help="Seconds that a cell may take.").tag(config=True)
-    notebook_seconds = Integer(
-        0, help="Seconds that a notebook may take; 0 means five times what a cell may."
-    ).tag(config=True)
+def run_in_jupyter(notebook: Any, lesson: "Lesson", limits: Limits, outcome: Outcome) -> None:
+    """Run a submission in a kernel, and put down what its checks gave.
 
-    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        """Fill in the cells' outputs, whatever happens."""
-        grading = nb.metadata.setdefault("course", {}).setdefault("grading", {})
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as scratch:
-            folder = Path(scratch, "work")
-            submitted = Path(resources.get("metadata", {}).get("path") or os.devnull)
-            _copy_files(submitted, folder)
-            limit = self.notebook_seconds or 5 * self.cell_seconds
-            status, finding = _run(nb, Path(scratch), folder, self.cell_seconds, limit)
-        for cell in nb.cells:
-            if is_grade(cell) and not is_solution(cell) and cell.cell_type == "code":
-                cell.outputs = _without_marks(cell.outputs)
-        grading["status"] = Status(grading.get("status", Status.OK)).worst(status).value
-        grading["findings"] = [*grading.get("findings", []), *([finding] if finding else [])]
-        grading["seconds"] = round(time.monotonic() - start, 1)
-        return nb, resources
+    Args:
+        notebook: the submission, repaired; its cells get outputs, without what is hidden.
+        lesson: whose checks these are.
+        limits: of which only the times hold.
+        outcome: gets status, findings and checks.
+    """
+    for cell in notebook.cells:
+        if is_check(cell):
+            cell.source = lesson.sources[cell.metadata["nbgrader"]["grade_id"]]
+    status, finding = run_cells(notebook, int(limits.cell_seconds), int(limits.notebook_seconds))
+    outcome.status = outcome.status.worst(status)
+    outcome.findings += [finding] if finding else []
+    points = {
+        cell.metadata["nbgrader"]["grade_id"]: credit(cell)
+        for cell in notebook.cells
+        if is_check(cell)
+    }
+    hide_hidden_tests(notebook)
+    messages = {
+        cell.metadata["nbgrader"]["grade_id"]: output.evalue
+        for cell in notebook.cells
+        if is_check(cell)
+        for output in cell.outputs
+        if output.output_type == "error"
+    }
+    for name, key in lesson.pack.key.items():
+        message = messages.get(name, "")
+        hidden = message.startswith("A hidden test failed.")
+        outcome.checks.append(
+            CheckOutcome(
+                name,
+                key.exercises,
+                points.get(name, 0.0),
+                key.points,
+                message,
+                hidden,
+                -1 if message else None,
+            )
+        )
+
+
+def run_cells(
+    notebook: Any, cell_seconds: int = 60, notebook_seconds: int = 0
+) -> tuple[Status, str]:
+    """Run a notebook's cells in a kernel, and fill in their outputs, whatever happens.
+
+    Every code cell gets an error first, which goes away only when the cell has run to its end.
+
+    Args:
+        notebook: the notebook.
+        cell_seconds: how long a cell may take.
+        notebook_seconds: how long all of it may take; 0 means five times what a cell may.
+
+    Returns:
+        How it went, and what a teacher should know.
+    """
+    with tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch, "work")
+        folder.mkdir()
+        limit = notebook_seconds or 5 * cell_seconds
+        status, finding = _run(notebook, Path(scratch), folder, cell_seconds, limit)
+    for cell in notebook.cells:
+        if is_check(cell):
+            failed = any(output.output_type == "error" for output in cell.outputs)
+            # A warning costs no points; beside an error, it may help.
+            cell.outputs = [x for x in cell.outputs if failed or x.get("name") != "stderr"]
+    return status, finding
+
+
+def credit(cell: Any) -> float:
+    """The points that a check gives after it ran: all, none, or the number on its last line."""
+    points = float(cell.metadata["nbgrader"]["points"])
+    if any(output.output_type == "error" for output in cell.outputs):
+        return 0.0
+    for output in cell.outputs:
+        text = output.get("data", {}).get("text/plain", "")
+        number = NUMBER.fullmatch(text) if output.output_type == "execute_result" else None
+        if number:
+            return min(max(float(number[1]), 0.0), points)
+    return points
 
 
 class _Client(NotebookClient):
@@ -190,27 +253,6 @@ def _called(cell: Any) -> str:
     if identity:
         return f"the cell {identity!r}"
     return f"the cell that begins {cell.source.strip().splitlines()[0][:50]!r}"
-
-
-def _without_marks(outputs: list[Any]) -> list[Any]:
-    """A check's outputs without those that nbgrader would take for marks.
-
-    A number on the last line would be partial credit, and a warning on stderr no points at all.
-    """
-    failed = any(output.output_type == "error" for output in outputs)
-    return [
-        output
-        for output in outputs
-        if output.output_type != "execute_result" and (failed or output.get("name") != "stderr")
-    ]
-
-
-def _copy_files(submitted: Path, folder: Path) -> None:
-    """Give student code copies of the lesson's data files; not of notebooks, which hold tests."""
-    if submitted.is_dir():
-        shutil.copytree(submitted, folder, ignore=shutil.ignore_patterns("*.ipynb"))
-    else:
-        folder.mkdir(parents=True)
 
 
 def _environment(scratch: Path) -> dict[str, str]:

@@ -125,13 +125,16 @@ def play(cells: list[Cell], lesson: str, limits: Limits, layers: bool = True) ->
     Returns:
         What came of it, whatever it was.
     """
-    player = _Play(cells, lesson, limits, server_of_this_thread(layers))
-    try:
-        player.run()
-    except Lost:
-        player.trouble(
-            Status.CRASHED, "the sandbox did not answer any more; what ran before counts"
-        )
+    for last_try in (False, True):
+        player = _Play(cells, lesson, limits, server_of_this_thread(layers))
+        try:
+            player.run()
+            break
+        except Lost:
+            drop_server_of_this_thread()
+            if last_try:
+                player.trouble(Status.CRASHED, "it brought the sandbox down, twice")
+                return player.played
     try:
         used = player.server.clear()
         player.played.cpu_seconds = round(float(used["seconds"]), 3)

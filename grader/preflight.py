@@ -36,14 +36,18 @@ class Checked:
     Attributes:
         notebook: built anew, valid, with each of the lesson's graded and locked cells once.
         findings: what was repaired, in words.
+        tampered: whether something of it is nothing that happens by accident.
     """
 
     notebook: Any
     findings: list[str] = field(default_factory=list)
+    tampered: bool = False
 
     @property
     def status(self) -> Status:
-        """REPAIRED if there is a finding."""
+        """TAMPERED, REPAIRED if there is another finding, or OK."""
+        if self.tampered:
+            return Status.TAMPERED
         return Status.REPAIRED if self.findings else Status.OK
 
 
@@ -53,7 +57,21 @@ def read_notebook(path: Path) -> dict[str, Any]:
     Raises:
         Unreadable: if it is not a notebook.
     """
-    size = path.stat().st_size
+    with path.open("rb") as file:
+        return parse_notebook(file.read(MAX_BYTES + 1), path.stat().st_size)
+
+
+def parse_notebook(content: bytes, size: int | None = None) -> dict[str, Any]:
+    """The JSON of a notebook file with this content; see `read_notebook`.
+
+    Args:
+        content: of the file, or its beginning.
+        size: of the file.
+
+    Raises:
+        Unreadable: if it is not a notebook.
+    """
+    size = len(content) if size is None else size
     if size == 0:
         raise Unreadable("the file is empty")
     if size > MAX_BYTES:
@@ -62,7 +80,7 @@ def read_notebook(path: Path) -> dict[str, Any]:
             "clear the outputs and hand it in again"
         )
     try:
-        raw = json.loads(path.read_text(encoding="utf-8-sig"))
+        raw = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise Unreadable("the file is not a text file") from None
     except RecursionError:
@@ -115,6 +133,7 @@ def check(raw: dict[str, Any], release: Any) -> Checked:
     cells = list(_copies(raw["cells"], found))
     _settle_ids(cells, release, found)
     known = _known(release)
+    tampered = any(_tampered(cell, known[_grade_id(cell)]) for cell in cells if _grade_id(cell))
     cells = [
         _restored(cell, known[_grade_id(cell)], found) if _grade_id(cell) else cell
         for cell in cells
@@ -124,7 +143,7 @@ def check(raw: dict[str, Any], release: Any) -> Checked:
     metadata = nbformat.from_dict(dict(release.metadata))
     notebook = new_notebook(cells=cells, metadata=metadata)
     nbformat.validate(notebook)
-    return Checked(notebook, list(dict.fromkeys(found)))
+    return Checked(notebook, list(dict.fromkeys(found)), tampered)
 
 
 def _grade_id(cell: Any) -> str:
@@ -224,13 +243,35 @@ def _restored(cell: Any, original: Any, found: list[str]) -> Any:
     return new
 
 
+def _tampered(cell: Any, original: Any) -> bool:
+    """Whether points or flags were changed, or assertions taken out of a check.
+
+    A check with a print in it, or reformatted, is edited and no more.
+    """
+    if _handed_out(cell):
+        return False
+    nbgrader, wanted = cell.metadata["nbgrader"], original.metadata["nbgrader"]
+    if cell.cell_type == original.cell_type and any(
+        nbgrader.get(flag) != wanted.get(flag) for flag in FLAGS
+    ):
+        return True
+    is_check = is_grade(original) and is_locked(original)
+    return is_check and cell.source.count("assert") < original.source.count("assert")
+
+
+def _handed_out(cell: Any) -> bool:
+    """Whether a cell is as some version of the notebook had it: its checksum says so."""
+    try:
+        return cell.metadata["nbgrader"].get("checksum") == compute_checksum(cell)
+    except (TypeError, ValueError, KeyError):  # the points, for instance, are no number
+        return False
+
+
 def _how_changed(cell: Any) -> str:
     """Whether the student edited a locked cell, or the notebook was handed out as it is."""
-    try:
-        handed_out = cell.metadata["nbgrader"].get("checksum") == compute_checksum(cell)
-    except (TypeError, ValueError, KeyError):  # the points, for instance, are no number
-        handed_out = False
-    return "is from another version of the notebook" if handed_out else "had been edited"
+    if _handed_out(cell):
+        return "is from another version of the notebook"
+    return "had been edited"
 
 
 def _set_up_first(cells: list[Any], found: list[str]) -> None:

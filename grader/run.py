@@ -71,7 +71,7 @@ def run_notebook(
     namespace: dict[str, Any] = {"__name__": "__main__"}
     run = Run()
     left = set(checks) if checks is not None else None
-    with _undone():
+    with undone():
         random.seed(seed)
         np.random.seed(seed)
         for cell in notebook.cells:
@@ -96,7 +96,7 @@ def run_notebook(
 
 
 @contextlib.contextmanager
-def _undone() -> Iterator[None]:
+def undone() -> Iterator[None]:
     """Undo, in the end, what running a lesson changes in this process."""
     from matplotlib import pyplot
 

@@ -208,11 +208,20 @@ def _landlock(version: int, writable: Iterable[Path], readable: Iterable[Path]) 
     os.close(rules)
 
 
-def _seccomp() -> bool:
+def seccomp_works() -> bool:
+    """Whether system calls can be filtered here."""
     try:
-        import pyseccomp  # type: ignore[import-untyped]
+        import pyseccomp  # type: ignore[import-untyped]  # noqa: F401
     except (ImportError, OSError, RuntimeError):  # libseccomp is not there
         return False
+    return True
+
+
+def _seccomp() -> bool:
+    if not seccomp_works():
+        return False
+    import pyseccomp
+
     filter_ = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     refuse = pyseccomp.ERRNO(errno.EPERM)
     for name in FORBIDDEN_CALLS:
