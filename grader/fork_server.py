@@ -1,5 +1,6 @@
 """The grader's end of the fork server: starts it inside a wrapper, gives it orders, ends it."""
 
+import contextlib
 import json
 import os
 import socket
@@ -7,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from grader.sandbox.layers import Limits, python_folders, wrapper
 
 START_SECONDS = 120  # for loading the libraries on a slow, busy machine
 ANSWER_SECONDS = 20
-MAX_RESTARTS = 10  # of one notebook, after cells that killed Python
+MAX_DEATHS = 10  # of one notebook's processes
 SEEN = (ROOT / "course", ROOT / "grader" / "__init__.py", ROOT / "grader" / "sandbox")
 
 
@@ -66,15 +68,14 @@ class ForkServer:
                 + (f":\n{words_of_log}" if words_of_log else "")
             ) from None
 
-    def start(self, lesson: str, limits: Limits, snapshots: int) -> "Job":
+    def start(self, lesson: str, limits: Limits) -> "Job":
         """Make a process for a notebook.
 
         Raises:
             Lost: if the server does not answer.
         """
-        pairs = [socket.socketpair() for _ in range(1 + MAX_RESTARTS + snapshots)]
-        order: dict[str, Any] = {"do": "start", "lesson": lesson, "limits": asdict(limits)}
-        order |= {"layers": self.layers, "mains": 1 + MAX_RESTARTS}
+        pairs = [socket.socketpair() for _ in range(2 + MAX_DEATHS)]
+        order = {"do": "start", "lesson": lesson, "limits": asdict(limits), "layers": self.layers}
         fds = [theirs.fileno() for _, theirs in pairs]
         try:
             socket.send_fds(self._control, [json.dumps(order).encode()], fds)
@@ -83,9 +84,8 @@ class ForkServer:
         finally:
             for _, theirs in pairs:
                 theirs.close()
-        ours = [mine for mine, _ in pairs]
-        pid = int(self._answer()["pid"])
-        return Job(pid, ours[: 1 + MAX_RESTARTS], ours[1 + MAX_RESTARTS :])
+        main, *runners = [mine for mine, _ in pairs]
+        return Job(int(self._answer()["pid"]), main, runners)
 
     def signal(self, word: str, pid: int) -> None:
         """Stop or kill a process of the notebook.
@@ -152,31 +152,38 @@ class ForkServer:
         return json.loads(text)
 
 
+@dataclass
 class Job:
     """One notebook's process.
 
     Attributes:
         pid: its number, as the server sees it.
-        mains: sockets to the main process and those that may take its place.
-        others: sockets to the snapshots.
+        main: the socket to it.
+        runners: sockets to processes that it forks for hidden tests.
     """
 
-    def __init__(self, pid: int, mains: list[socket.socket], others: list[socket.socket]) -> None:
-        self.pid = pid
-        self.mains = mains
-        self.others = others
+    pid: int
+    main: socket.socket
+    runners: list[socket.socket]
 
     def close(self) -> None:
         """Listen to nobody any more."""
-        for connection in (*self.mains, *self.others):
+        for connection in (self.main, *self.runners):
             connection.close()
 
 
 _servers: dict[int, ForkServer] = {}  # by thread
+_stopped = threading.Event()
 
 
 def server_of_this_thread(layers: bool) -> ForkServer:
-    """The fork server of the calling thread; made if there is none."""
+    """The fork server of the calling thread; made if there is none.
+
+    Raises:
+        GraderError: if it cannot be started, or grading is being stopped.
+    """
+    if _stopped.is_set():
+        raise GraderError("grading was stopped")
     server = _servers.get(threading.get_ident())
     if server is None or server.layers != layers:
         drop_server_of_this_thread()
@@ -191,8 +198,19 @@ def drop_server_of_this_thread() -> None:
         server.close()
 
 
+@contextlib.contextmanager
+def running() -> Iterator[None]:
+    """End all fork servers of this process in the end, whichever threads made them."""
+    _stopped.clear()
+    try:
+        yield
+    finally:
+        _stopped.set()
+        close_all()
+
+
 def close_all() -> None:
-    """End all fork servers of this process, whichever threads made them."""
+    """End all fork servers of this process."""
     while _servers:
         _servers.popitem()[1].close()
 

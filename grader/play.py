@@ -1,7 +1,7 @@
 """Running one notebook in the sandbox, from outside: what its cells put out, what its checks found.
 
-Nothing that arrives is trusted. A process that does not answer is stopped, then killed; what it would
-have run next goes on in its latest snapshot, or in a new process.
+Nothing that arrives is trusted. A process that does not answer is stopped, then killed, and the
+notebook runs again in a new process, without the cell that killed the first.
 """
 
 import ast
@@ -18,7 +18,7 @@ from typing import Any
 from course.learn.checks import HIDDEN_FAILED, TRY
 from grader.dissect import Dissected, visible_source
 from grader.fork_server import (
-    MAX_RESTARTS,
+    MAX_DEATHS,
     ForkServer,
     Job,
     Lost,
@@ -31,6 +31,8 @@ from grader.sandbox.layers import Limits
 
 GRACE = 2.0  # seconds for a cell to stop after an interrupt
 LOOK_EVERY = 0.5  # seconds between looks at what all processes use together
+START_SECONDS = 20.0
+SLOW, NO_MESSAGE = "slow", "what arrived was no message"  # why a process has to go
 MAX_LINE = 24 * 2**20
 MAX_BYTES = 200 * 2**20  # from one notebook
 
@@ -186,9 +188,9 @@ class _Lines:
         try:
             words = json.loads(self._ready.pop())
         except (ValueError, RecursionError):
-            raise _Died("what arrived was no message") from None
+            raise _Died(NO_MESSAGE) from None
         if not isinstance(words, dict):
-            raise _Died("what arrived was no message")
+            raise _Died(NO_MESSAGE)
         return words
 
     def say(self, words: dict[str, Any]) -> None:
@@ -218,23 +220,37 @@ class _Play:
         self.pid = 0  # of the main process
         self.place = -1  # of the cell under way
         self.played = Played()
-        self.skipped: set[int] = set()  # cells that killed Python, or would not stop
+        self.deadly: set[int] = set()  # cells that killed Python, or would not stop
         self.slow: list[str] = []
-        self.snapshots: dict[int, int] = {}  # cell's place -> its socket's place in the job
         for cell in cells:
             if cell.check is not None and cell.key is not None:
                 self.played.checks[cell.id] = Checked(Judge(cell.check.sites, cell.key))
 
     def run(self) -> None:
         """Run all of it."""
-        hidden = [n for n, cell in enumerate(self.cells) if cell.check and cell.check.hidden.body]
-        self.socket_of = {number: place for place, number in enumerate(hidden)}
-        job = self.server.start(self.lesson, self.limits, len(hidden))
-        try:
-            self._visible(job)
-            self._hidden(job)
-        finally:
-            job.close()
+        while True:
+            job = self.server.start(self.lesson, self.limits)
+            self.pid, self.place = job.pid, -1
+            try:
+                self._follow(job)
+                self._hidden(job)
+                break
+            except _Died as reason:
+                why = str(reason)
+            except (KeyError, TypeError, ValueError):
+                why = NO_MESSAGE
+            finally:
+                job.close()
+            self.server.signal("kill", self.pid)
+            self._note_death(why)
+            if len(self.deadly) > MAX_DEATHS or self._left() < 0:
+                break
+            for cell in self.cells:  # those that held so far are tried once more
+                checked = self.played.checks.get(cell.id)
+                if checked is not None and not checked.message:
+                    self.played.checks[cell.id] = Checked(
+                        Judge(checked.judge.sites, checked.judge.key)
+                    )
         if self.slow:
             called = ", ".join(dict.fromkeys(self.slow))
             seconds = f"{self.limits.cell_seconds:g}"
@@ -253,81 +269,35 @@ class _Play:
         self.played.status = self.played.status.worst(status)
         self.played.findings.append(finding)
 
-    # The visible part: one process after another, until all cells have had their turn.
-
-    def _visible(self, job: Job) -> None:
-        lines = _Lines(job.mains[0])
-        lines.say(self._order())
-        self.pid, self.place, main = job.pid, -1, 0
-        while True:
-            try:
-                self._follow(lines)
-                return
-            except _Died as reason:
-                why = str(reason)
-            except (KeyError, TypeError, ValueError):
-                why = "what arrived was no message"
-            self.server.signal("kill", self.pid)
-            self._note_death(self.place, why)
-            main += 1
-            if main > MAX_RESTARTS or self._left() < 0:
-                return
-            lines = _Lines(job.mains[main])
-            if not self._resume(job, main):
-                lines = self._begin_again(job)
-
     def _order(self) -> dict[str, Any]:
+        """What the sandbox must know of the cells, and no more."""
         cells: list[dict[str, Any]] = []
         for number, cell in enumerate(self.cells):
-            if cell.check is None:
+            if number in self.deadly:
+                cells.append({})
+            elif cell.check is None:
                 cells.append({"source": cell.source})
-                continue
-            cells.append(
-                {
-                    "code": _compiled(cell.check.visible, cell.id),
-                    "filename": f"<check {cell.id}>",
-                    "shown": visible_source(cell.source),
-                    "sites": _sites(cell.check, hidden=False),
-                    "snapshot": self.socket_of.get(number),
-                }
-            )
-        return {"cells": cells, "skip": sorted(self.skipped)}
+            else:
+                cells.append(
+                    {
+                        "code": _compiled(cell.check.visible, cell.id),
+                        "filename": f"<check {cell.id}>",
+                        "shown": visible_source(cell.source),
+                        "sites": _sites(cell.check, hidden=False),
+                        "hidden": bool(cell.check.hidden.body),
+                    }
+                )
+        return {"cells": cells}
 
-    def _resume(self, job: Job, main: int) -> bool:
-        """Let the latest snapshot above the cell that died go on below it."""
-        above = [number for number in self.snapshots if number < self.place]
-        if not above:
-            return False
-        order = {"resume": True, "main": main, "skip": sorted(self.skipped)}
-        try:
-            _Lines(job.others[self.snapshots[max(above)]]).say(order)
-        except _Died:
-            return False
-        return True
-
-    def _begin_again(self, job: Job) -> _Lines:
-        """No snapshot can go on: everything once more in a new process, but for what killed it."""
-        self.snapshots.clear()
-        for cell in self.cells:
-            old = self.played.checks.get(cell.id)
-            if old is not None and not old.message:
-                self.played.checks[cell.id] = Checked(Judge(old.judge.sites, old.judge.key))
-        job.close()
-        fresh = self.server.start(self.lesson, self.limits, len(self.socket_of))
-        job.mains, job.others, self.pid = fresh.mains, fresh.others, fresh.pid
-        lines = _Lines(job.mains[0])
-        lines.say(self._order())
-        return lines
-
-    def _note_death(self, number: int, why: str) -> None:
+    def _note_death(self, why: str) -> None:
         """The process is gone: its cell costs what depends on it, and nothing else."""
-        if not 0 <= number < len(self.cells):
+        if self.place < 0:
+            self.deadly |= set(range(len(self.cells)))
             self.trouble(Status.CRASHED, f"{why} before the first cell")
             return
-        cell = self.cells[number]
-        self.skipped.add(number)
-        checked = self.played.checks.get(cell.id)
-        if why == "slow":
+        cell = self.cells[self.place]
+        self.deadly.add(self.place)
+        if why == SLOW:
             seconds = f"{self.limits.cell_seconds:g}"
             words = f"The cell took more than {seconds} seconds and could not be stopped."
             self.slow.append(cell.called)
@@ -336,24 +306,24 @@ class _Play:
             words = f"{why} in this cell."
             self.trouble(Status.CRASHED, f"{why} in {cell.called}; what does not need it counts")
             name = "KernelDied"
+        checked = self.played.checks.get(cell.id)
         if checked is not None:
             checked.fail(words)
         else:
-            self.played.outputs[number] = [error_output(name, words)]
+            self.played.outputs[self.place] = [error_output(name, words)]
 
-    def _follow(self, lines: _Lines) -> None:
-        """Follow a main process to its end."""
+    def _follow(self, job: Job) -> None:
+        """Follow the main process to its end: all that a student may see comes from here."""
+        lines = _Lines(job.main)
+        lines.say(self._order())
+        self.played.layers = [str(layer) for layer in self._next(lines, START_SECONDS)["layers"]]
         began = time.monotonic()
         while True:
             allowed = min(self.limits.cell_seconds - (time.monotonic() - began), self._left())
             words = self._next(lines, allowed)
-            if "pid" in words:
-                self.pid = int(words["pid"])
-                if not self.played.layers:  # the first word comes before any student code
-                    self.played.layers = [str(layer) for layer in words["layers"]]
-            elif "start" in words:
+            if "start" in words:
                 if self._left() < 0:
-                    raise _Died("slow")
+                    raise _Died(SLOW)
                 self.place = self._cell(words["start"])
                 checked = self.played.checks.get(self.cells[self.place].id)
                 if checked is not None:
@@ -363,26 +333,22 @@ class _Play:
                 return
             elif "done" in words:
                 if self._cell(words["done"]) != self.place:
-                    raise _Died("what arrived was no message")
+                    raise _Died(NO_MESSAGE)
                 self._done(self.place, words)
             else:
                 self._answer(self.played.checks[self.cells[self.place].id], lines, words)
 
     def _next(self, lines: _Lines, seconds: float) -> dict[str, Any]:
-        """The next message of a process; one that takes too long is interrupted first."""
-        deadline = time.monotonic() + max(seconds, 0.1)
-        while True:
-            left = deadline - time.monotonic()
-            words = lines.next(max(0.0, min(left, LOOK_EVERY)))
-            if words is not None:
-                return words
-            self._look()
-            if left <= 0:
-                break
+        """The next message of the main process; one that takes too long is interrupted first."""
+        try:
+            return self._heard(lines, max(seconds, 0.1))
+        except _Died as reason:
+            if str(reason) != SLOW or self.place < 0:
+                raise
         self.server.signal("stop", self.pid)
         words = lines.next(GRACE)
         if words is None or "done" not in words:
-            raise _Died("slow")
+            raise _Died(SLOW)
         cell = self.cells[self.place]
         self.slow.append(cell.called)
         took = f"The cell took more than {self.limits.cell_seconds:g} seconds and was stopped."
@@ -405,7 +371,7 @@ class _Play:
 
     def _cell(self, number: Any) -> int:
         if not isinstance(number, int) or not 0 <= number < len(self.cells):
-            raise _Died("what arrived was no message")
+            raise _Died(NO_MESSAGE)
         return number
 
     def _left(self) -> float:
@@ -438,62 +404,78 @@ class _Play:
             checked.fail(_error_message(words.get("error")) or checked.judge.message())
         elif checked.message or not checked.judge.finish(hidden=False):
             checked.fail(checked.judge.message())
-        elif number in self.socket_of:
-            self.snapshots[number] = self.socket_of[number]
-        else:
+        elif cell.check is not None and not cell.check.hidden.body:
             checked.finished = True
 
     # The hidden part: nobody listens to the visible one any more.
 
     def _hidden(self, job: Job) -> None:
-        self.server.signal("kill", job.pid)
-        for number, place in self.snapshots.items():
-            cell = self.cells[number]
-            checked = self.played.checks[cell.id]
-            if checked.message:
-                continue
+        waiting = [
+            (number, cell, self.played.checks[cell.id])
+            for number, cell in enumerate(self.cells)
+            if cell.check is not None and cell.check.hidden.body
+        ]
+        waiting = [each for each in waiting if each[2].reached and not each[2].message]
+        main = _Lines(job.main)
+        for place, connection in enumerate(job.runners):
+            if not waiting:
+                return
+            lines = _Lines(connection)
             try:
-                self._play_hidden(_Lines(job.others[place]), cell, number, checked)
+                main.say({"runner": place})
+                self.pid = int(self._heard(lines, START_SECONDS)["pid"])
+                while waiting:
+                    self._play_hidden(lines, *waiting[0])
+                    waiting.pop(0)
+                return
             except (_Died, KeyError, TypeError, ValueError) as reason:
-                slow = str(reason) == "slow"
-                how = "It took too long there." if slow else "Python died there."
-                checked.fail(f"{HIDDEN_FAILED} {how} {TRY}", hidden=True)
-                if slow:
-                    self.slow.append(cell.called)
-                else:
-                    why = f"Python died in a hidden test of {cell.called}; what ran before counts"
-                    self.trouble(Status.CRASHED, why)
+                self._note_hidden_death(str(reason), *waiting.pop(0)[1:])
+        for _, _, checked in waiting:
+            checked.fail(f"{HIDDEN_FAILED} Python died too often before it. {TRY}", hidden=True)
 
-    def _play_hidden(self, lines: _Lines, cell: Cell, number: int, checked: Checked) -> None:
+    def _note_hidden_death(self, why: str, cell: Cell, checked: Checked) -> None:
+        self.server.signal("kill", self.pid)
+        how = "It took too long there." if why == SLOW else "Python died there."
+        checked.fail(f"{HIDDEN_FAILED} {how} {TRY}", hidden=True)
+        if why == SLOW:
+            self.slow.append(cell.called)
+        else:
+            where = f"in a hidden test of {cell.called}"
+            self.trouble(Status.CRASHED, f"Python died {where}; what does not need it counts")
+
+    def _play_hidden(self, lines: _Lines, number: int, cell: Cell, checked: Checked) -> None:
         assert cell.check is not None
         code = _compiled(cell.check.hidden, cell.id)
-        lines.say({"hidden": code, "sites": _sites(cell.check, hidden=True)})
-        deadline = time.monotonic() + min(self.limits.cell_seconds, max(1.0, self._left()))
-        pid = 0
+        lines.say({"cell": number, "code": code, "sites": _sites(cell.check, hidden=True)})
+        deadline = time.monotonic() + max(1.0, min(self.limits.cell_seconds, self._left()))
         while True:
-            words = lines.next(max(0.0, min(LOOK_EVERY, deadline - time.monotonic())))
-            if words is None:
-                self._look()
-                if time.monotonic() > deadline:
-                    if pid:
-                        self.server.signal("kill", pid)
-                    raise _Died("slow")
-            elif "pid" in words:
-                pid = int(words["pid"])
-            elif "done" in words:
+            words = self._heard(lines, deadline - time.monotonic())
+            if "done" in words:
                 break
-            else:
-                self._answer(checked, lines, words)
-        checked.seconds += float(words["seconds"]) if "seconds" in words else 0.0
+            self._answer(checked, lines, words)
+        checked.seconds += float(words["seconds"])
         if words["passed"] is True and not checked.message and checked.judge.finish(hidden=True):
             checked.finished = True
             return
         error = words.get("error")
-        if error and not checked.message:
+        if error:
             names = [str(name) for name in error["names"]]
+            # The error's own words, and the name of a class of the student's, may hold anything.
             name = next((name for name in names if hasattr(builtins, name)), "an error")
             checked.fail(f"{HIDDEN_FAILED} Your part raised {name} there. {TRY}", hidden=True)
         checked.fail(checked.judge.message() or f"{HIDDEN_FAILED} {TRY}", hidden=True)
+
+    def _heard(self, lines: _Lines, seconds: float) -> dict[str, Any]:
+        """The next message, or no more patience."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            words = lines.next(max(0.0, min(left, LOOK_EVERY)))
+            if words is not None:
+                return words
+            self._look()
+            if left <= 0:
+                raise _Died(SLOW)
 
 
 def error_output(name: str, words: str) -> dict[str, Any]:

@@ -131,8 +131,8 @@ class Lesson:
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
-        self.solved = nbformat.from_dict(pack.solved)
-        self.release = nbformat.from_dict(pack.release)
+        self.solved = nbformat.reads(pack.solved, 4)
+        self.release = nbformat.reads(pack.release, 4)
         self.checks: dict[str, Dissected] = take_apart(self.solved)
         self.sources = {
             cell.metadata["nbgrader"]["grade_id"]: cell.source

@@ -401,10 +401,18 @@ def read_call(source: str, node: ast.Call | None, line: int, argument: int = 0) 
     shown = "\n".join(before)
     if shown.count("\n") >= 8:
         shown = ""  # too long to help; the cell itself stands above
-    names = dict.fromkeys(n.id for n in ast.walk(checked) if isinstance(n, ast.Name))
+    names = dict.fromkeys(_free_names(checked))
     if isinstance(checked, ast.Name):
         names = {}  # the message has said what it is already
     return Call(" ".join(expression.split()), tuple(names), shown, since, hidden)
+
+
+def _free_names(expression: ast.expr) -> list[str]:
+    """The names in an expression, without those that it defines itself: `x` in `lambda x: x + a`."""
+    own = {node.arg for node in ast.walk(expression) if isinstance(node, ast.arg)}
+    names = [node for node in ast.walk(expression) if isinstance(node, ast.Name)]
+    own |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return [node.id for node in names if node.id not in own]
 
 
 def show_names(names: Sequence[str], frame: FrameType) -> str:

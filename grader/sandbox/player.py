@@ -1,11 +1,9 @@
 """Playing a notebook: one process, which runs its cells and tells the grader what comes out.
 
 Order matters. All that a student will ever see of the run (outputs, errors, what visible tests found)
-comes out of the main process, which never sees a hidden test. Behind each check that has hidden
-tests it leaves a snapshot of itself: a forked process that waits. When the notebook is through, and
-the grader has stopped listening to it, the hidden tests go to the snapshots.
-
-If the main process dies, the latest snapshot takes its place.
+comes out of the main process, which never sees a hidden test. When the notebook is through, and the
+grader does not listen to it any more, it forks a process for the hidden tests. There, each check's
+hidden part finds the names as its visible part has left them.
 """
 
 import base64
@@ -59,57 +57,49 @@ class Player:
     """Plays one notebook.
 
     Args:
-        mains: sockets for the main process: one, and one for each that may have to take its place.
-        others: a socket for each snapshot.
+        main: the socket for all that a student may see.
+        others: sockets for processes that run hidden tests.
         layers: what stands between this process and the machine.
     """
 
-    def __init__(
-        self, mains: list[socket.socket], others: list[socket.socket], layers: list[str]
-    ) -> None:
-        self.mains = mains
+    def __init__(self, main: socket.socket, others: list[socket.socket], layers: list[str]) -> None:
+        self.main = Channel(main)
         self.others = others
         self.layers = layers
         self.shell = Shell.instance()
         self.busy = False
         self.cells: list[dict[str, Any]] = []
-        self.skipped: set[int] = set()
+        self.names: dict[int, dict[str, Any]] = {}  # as a check's visible part has left them
 
     def play(self) -> None:
-        """Run the notebook that the grader sends, from its beginning."""
+        """Run the notebook that the grader sends, and then what else it asks for."""
         signal.signal(signal.SIGINT, self._interrupted)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
-        channel = Channel(self.mains[0])
-        order = channel.hear()
-        self.cells, self.skipped = order["cells"], set(order["skip"])
-        self._go_on(channel, 0)
+        self.cells = self.main.hear()["cells"]
+        self.main.say({"layers": self.layers})
+        for number, cell in enumerate(self.cells):
+            if not cell:
+                continue  # it has killed a process before
+            self.main.say({"start": number})
+            began = time.perf_counter()
+            if "code" in cell:
+                done = self._run_check(self.main, cell, cell["code"])
+                if done["passed"] and cell["hidden"]:
+                    self.names[number] = dict(self.shell.user_ns)
+            else:
+                done = self._run_cell(cell["source"])
+            done["seconds"] = time.perf_counter() - began
+            self.main.say({"done": number, **done})
+        self.main.say({"end": True})
+        while True:
+            self._fork_for_hidden(Channel(self.others[self.main.hear()["runner"]]))
 
     def _interrupted(self, *_: object) -> None:
         if self.busy:
             raise KeyboardInterrupt
-
-    def _go_on(self, channel: Channel, first: int) -> None:
-        """Run the cells from the first one on."""
-        channel.say({"pid": os.getpid(), "layers": self.layers})
-        for number in range(first, len(self.cells)):
-            cell = self.cells[number]
-            if number in self.skipped:
-                continue
-            channel.say({"start": number})
-            began = time.perf_counter()
-            if "code" in cell:
-                done = self._run_check(channel, cell, cell["code"])
-            else:
-                done = self._run_cell(cell["source"])
-            done["seconds"] = time.perf_counter() - began
-            channel.say({"done": number, **done})
-            if done.get("passed") and cell["snapshot"] is not None:
-                self._leave_snapshot(number, self.others[cell["snapshot"]])
-        channel.say({"end": True})
-        channel.hear()  # until the grader ends it all
 
     def _run_cell(self, source: str) -> dict[str, Any]:
         outputs: list[dict[str, Any]] = []
@@ -147,24 +137,22 @@ class Player:
             OUTPUTS.take()
         return {"passed": True}
 
-    def _leave_snapshot(self, number: int, connection: socket.socket) -> None:
-        """Fork a process that waits behind a check: for its hidden part, or to go on from there."""
+    def _fork_for_hidden(self, channel: Channel) -> None:
+        """Let a new process run hidden parts, one after another, as the grader sends them."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # student code may have threads; they end here
             if os.fork():
                 return
-        channel = Channel(connection)
+        channel.say({"pid": os.getpid()})
         while True:
             order = channel.hear()
-            if "hidden" in order:
-                channel.say({"pid": os.getpid()})
-                cell = {**self.cells[number], "sites": order["sites"]}
-                channel.say({"done": number, **self._run_check(channel, cell, order["hidden"])})
-                os._exit(0)
-            if os.fork() == 0:
-                self.skipped = set(order["skip"])
-                self._go_on(Channel(self.mains[order["main"]]), number + 1)
-                os._exit(0)
+            number = order["cell"]
+            self.shell.user_ns.clear()
+            self.shell.user_ns.update(self.names[number])
+            cell = {**self.cells[number], "sites": order["sites"]}
+            began = time.perf_counter()
+            done = self._run_check(channel, cell, order["code"])
+            channel.say({"done": number, "seconds": time.perf_counter() - began, **done})
 
 
 def describe(error: BaseException, trace: TracebackType | None) -> dict[str, Any]:

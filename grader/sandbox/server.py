@@ -137,8 +137,7 @@ class Server:
         layers = []
         if order["layers"]:
             layers = give_up_rights(limits, folder, readable(order["lesson"]), self.walled)
-        mains, others = sockets[: order["mains"]], sockets[order["mains"] :]
-        Player(mains, others, layers).play()
+        Player(sockets[0], sockets[1:], layers).play()
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to a process, if it is one that came from here."""
