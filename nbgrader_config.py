@@ -7,4 +7,5 @@ from grader.nbgrader_settings import course_settings
 
 here = Path(__file__).resolve().parent
 c = get_config()  # type: ignore[name-defined]  # noqa: F821 - given by nbgrader
-c.merge(course_settings(here, here / os.environ.get("GRADER_DATA", "grader")))
+data = here / os.environ.get("GRADER_DATA", "grader")
+c.merge(course_settings(here, data, os.environ.get("GRADER_DB", "")))

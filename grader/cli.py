@@ -14,6 +14,10 @@ from rich.table import Table
 from grader.errors import GraderError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from grader.build import Built
+    from grader.report import LessonReport
     from grader.results import Result
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -68,16 +72,27 @@ def verify(
     lessons: Annotated[
         list[str] | None, typer.Argument(help="Lessons such as 1.1; all of them by default.")
     ] = None,
+    mutants: Annotated[
+        bool,
+        typer.Option("--mutants", help="Try small mechanical mistakes in the reference instead."),
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="How many mutants run at a time; 0: one for each core.")
+    ] = 0,
     verbose: Annotated[bool, typer.Option("--verbose", help="List what holds, too.")] = False,
 ) -> None:
     """Prove the checks: wrong answers lose points, right ones keep them.
 
-    Example: grader verify 1.1
-    """
-    from rich.progress import Progress
+    With --mutants: the reference with one small mistake at a time, an operator exchanged, a constant
+    changed, a statement left out. At least 95 % of them must lose points on their own exercise.
+    Those that are no mistakes stand in the lesson's bank, with a reason.
 
+    Exit code 1 means that something does not hold.
+
+    Example: grader verify 1.1
+    Example: grader verify --mutants 1.1
+    """
     from grader.build import MANIFEST, build_all, differences, outputs
-    from grader.verify import verify as try_claims
 
     every = [built for _, built in build_all()]
     if differences({MANIFEST: outputs(every)[MANIFEST]}, stale=False):
@@ -88,11 +103,20 @@ def verify(
         raise GraderError(
             f"there is no lesson {min(unknown)}; there are {', '.join(sorted(known))}"
         )
+    wanted = [x for x in every if not lessons or {x.text.name, x.text.number} & set(lessons)]
+    if not (_try_mutants(wanted, jobs) if mutants else _try_claims(wanted, verbose)):
+        raise typer.Exit(1)
+
+
+def _try_claims(lessons: list["Built"], verbose: bool) -> bool:
+    """Try every claim about the lessons; whether all hold."""
+    from rich.progress import Progress
+
+    from grader.verify import verify as try_claims
+
     problems = tried = 0
     with Progress(console=console, transient=True) as progress:
-        for built in every:
-            if lessons and not {built.text.name, built.text.number} & set(lessons):
-                continue
+        for built in lessons:
             task = progress.add_task(f"lesson {built.text.number}", total=None)
             for proof in try_claims(built):
                 tried += 1
@@ -107,8 +131,45 @@ def verify(
                     console.print(f"holds: {proof.claim}", markup=False, soft_wrap=True)
             progress.remove_task(task)
     console.print(f"{tried} claims tried, {problems} do not hold.")
-    if problems:
-        raise typer.Exit(1)
+    return not problems
+
+
+def _try_mutants(lessons: list["Built"], jobs: int) -> bool:
+    """Try the lessons' mutants; whether enough of them lose points."""
+    import os
+    import textwrap
+
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from grader.verify import KILLED, verify_mutants
+
+    good = True
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    # Without a thread of its own: processes are forked meanwhile.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        for built in lessons:
+            task = progress.add_task(f"lesson {built.text.number}", total=None)
+
+            def watch(tried: int, total: int, task: "TaskID" = task) -> None:
+                progress.update(task, completed=tried, total=total, refresh=True)
+
+            proof = verify_mutants(built, jobs=jobs or os.cpu_count() or 1, watch=watch)
+            progress.remove_task(task)
+            for mutant in proof.survived:
+                console.print(
+                    f"survived: {mutant.part}, {mutant.place}", markup=False, soft_wrap=True
+                )
+                console.print(textwrap.indent(mutant.change, "    "), markup=False, soft_wrap=True)
+            for stale in proof.stale:
+                console.print(f"NOT so: {stale}", markup=False, style="red", soft_wrap=True)
+            console.print(str(proof), style=None if proof.holds else "red", soft_wrap=True)
+            good = good and proof.holds
+    if not good:
+        console.print(
+            f"At least {KILLED} % must lose points: mend the checks. "
+            "What is no mistake goes into the bank as `equivalent`, with a reason."
+        )
+    return good
 
 
 @app.command()
@@ -122,6 +183,30 @@ def grade(
     timeout: Annotated[
         int, typer.Option(min=1, help="Seconds for a cell; a notebook may take five times that.")
     ] = 60,
+    memory: Annotated[
+        float, typer.Option(min=0.1, help="Gigabytes that a notebook may take.")
+    ] = 2.0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="How many notebooks run at a time; 0: one for each core.")
+    ] = 0,
+    cluster: Annotated[
+        str, typer.Option(help="Run them on a Dask cluster: its scheduler's address.")
+    ] = "",
+    db: Annotated[
+        str, typer.Option(help="The gradebook: postgresql://...; else grader/gradebook.db.")
+    ] = "",
+    executor: Annotated[
+        str, typer.Option(help="sandbox; or jupyter: a Jupyter kernel each, and no sandbox.")
+    ] = "sandbox",
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Run them even if nothing keeps them in.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Run also what has not changed since it was graded.")
+    ] = False,
+    all_cells: Annotated[
+        bool, typer.Option("--all-cells", help="Run also demo cells that can change no mark.")
+    ] = False,
     feedback: Annotated[
         bool, typer.Option("--feedback/--no-feedback", help="Make a page for each student.")
     ] = True,
@@ -131,33 +216,52 @@ def grade(
 
     The folder is laid out as nbgrader does it (student/unit/lesson.ipynb), or holds notebooks
     named after the students (ada.ipynb, ada_1_scalars.ipynb) or in folders named after them.
-    The files are only read. Exit code 1 means that somebody should look at a submission.
+    The files are only read. What was graded before and has not changed is not run again; a run
+    that was interrupted goes on where it was. Exit code 1 means that somebody should look at a
+    submission.
 
-    Submissions run with your rights, without a sandbox: grade only what you would run.
+    Submissions run in a sandbox; see `grader doctor`.
 
     Example: grader grade handed_in.zip --csv marks.csv
     """
-    from grader.grade import UNSANDBOXED
     from grader.grade import grade as grade_batch
     from grader.paths import ROOT, shown
+    from grader.sandbox.layers import Limits
+    from grader.worker import How
 
-    console.print(UNSANDBOXED, style="yellow")
+    if executor not in ("sandbox", "jupyter"):
+        raise GraderError(f"there is no executor {executor!r}; there are sandbox and jupyter")
+    if executor == "jupyter" and not unsafe:
+        raise GraderError(
+            "a Jupyter kernel is no sandbox: submissions would run with your rights. "
+            "If you would run them yourself, add --unsafe"
+        )
+    limits = Limits(timeout, 5 * timeout, int(memory * 2**30))
+    how = How(limits, executor, unsafe=unsafe, all_cells=all_cells)
     with _progress() as watch:
         graded = grade_batch(
             path,
             ROOT,
+            how=how,
+            workers=workers or None,
+            cluster=cluster,
+            db=db,
             csv=csv,
-            cell_seconds=timeout,
             feedback=feedback,
+            again=again,
             verbose=verbose,
             watch=watch,
         )
     for note in graded.notes:
         console.print(f"Note: {note}", markup=False)
     console.print(_table(graded.results))
-    again = sum(result.again for result in graded.results)
-    if again:
-        console.print(f"{again} had marks already, and were graded again.")
+    if graded.unchanged:
+        console.print(
+            f"{graded.unchanged} have not changed, and were not run again (--again does)."
+        )
+    replaced = sum(result.again for result in graded.results)
+    if replaced:
+        console.print(f"{replaced} had marks already, and were graded again.")
     data = ROOT / "grader"
     console.print(f"Marks: {shown(csv or data / 'results.csv')}", markup=False, soft_wrap=True)
     if feedback:
@@ -165,6 +269,44 @@ def grade(
     looks = sum(result.status.needs_teacher for result in graded.results)
     if looks:
         console.print(f"{looks} of {len(graded.results)} need somebody to look at them.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what keeps student code in on this machine, by trying it.
+
+    Exit code 1 means that something is missing, and says what to do.
+
+    Example: grader doctor
+    """
+    from grader.doctor import INSTALL, examine, walls
+
+    found = walls()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("submissions are kept from", "by"):
+        table.add_column(heading)
+    for name, words in (
+        ("files", "solutions, gradebook, other submissions, homes"),
+        ("network", "the network"),
+        ("processes", "the grader's processes, and each other's"),
+    ):
+        layers = getattr(found, name)
+        table.add_row(words, ", ".join(layers) or "NOTHING", style=None if layers else "red")
+    console.print(table)
+    if found.missing:
+        console.print(f"To mend it: {INSTALL}.", markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+    with console.status("trying to get out"):
+        holes = examine()
+    for attempt, result in holes.items():
+        escaped = result != "refused"
+        console.print(
+            f"{'NOT refused' if escaped else 'refused'}: {attempt}",
+            style="red" if escaped else None,
+            markup=False,
+        )
+    if any(result != "refused" for result in holes.values()):
         raise typer.Exit(1)
 
 
@@ -244,6 +386,77 @@ def _table(results: list["Result"], did: dict[str, str] | None = None) -> Table:
             result.status.value,
             escape(words),
             style="red" if result.status.needs_teacher else None,
+        )
+    return table
+
+
+@app.command()
+def report(
+    lessons: Annotated[
+        list[str] | None,
+        typer.Argument(help="Lessons such as 1.1; all that were graded by default."),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Report on the class of `grader demo`.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="The folder with the gradebook; else grader/.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where the report goes; else report/ beside the gradebook.")
+    ] = None,
+) -> None:
+    """Report on the class: marks, exercises, misconceptions, and submissions that are alike.
+
+    It reads what grading kept, and runs nothing. Exit code 1 means that somebody should look at
+    something.
+
+    Example: grader report 1.1
+    """
+    from grader.paths import ROOT, shown
+    from grader.report import make_report
+
+    if demo and data:
+        raise GraderError("--demo and --data name two classes: give one of them")
+    data = ROOT / "grader" / "demo" if demo else data or ROOT / "grader"
+    with _progress() as watch:
+        made = make_report(data, ROOT, lessons or (), output, watch)
+    for note in made.notes:
+        console.print(f"Note: {note}", markup=False, soft_wrap=True)
+    for lesson in made.lessons:
+        console.print(_report_table(lesson))
+    console.print(f"Report: {shown(made.page)}", markup=False, soft_wrap=True)
+    if made.looks:
+        submissions = sum(len(lesson.look) for lesson in made.lessons)
+        console.print(
+            f"To look at: submissions: {submissions}, pairs that are alike (a hint, no proof): "
+            f"{made.looks - submissions}"
+        )
+        raise typer.Exit(1)
+
+
+def _report_table(lesson: "LessonReport") -> Table:
+    """One lesson's exercises, in short."""
+    from grader.report_page import percent, signed
+
+    numbers = lesson.numbers
+    title = f"{numbers.number} {numbers.title}: {numbers.students} submissions"
+    if numbers.score:
+        title += f", median {numbers.score.median:.4g} of {numbers.possible:.4g} points"
+    table = Table(box=None, pad_edge=False, title=escape(title), title_justify="left")
+    table.add_column("exercise", no_wrap=True)
+    for heading in ("tried", "failed", "mean\nshare", "discrimi-\nnation"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("most often because", ratio=1)
+    for exercise in numbers.exercises:
+        words, times = exercise.reasons[0] if exercise.reasons else ("", 0)
+        table.add_row(
+            escape(exercise.title),
+            "?" if exercise.tried is None else str(exercise.tried),
+            str(exercise.failed),
+            percent(exercise.difficulty),
+            signed(exercise.discrimination),
+            escape(f"{times} × {words}") if words else "",
         )
     return table
 

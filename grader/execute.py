@@ -25,7 +25,7 @@ from nbformat.v4 import new_code_cell, new_output
 from nbgrader.utils import is_grade
 
 from grader.answer_key import is_check
-from grader.feedback import hide_hidden_tests
+from grader.hidden_tests import hide_hidden_tests
 from grader.outcome import CheckOutcome, Outcome
 from grader.results import Status
 from grader.sandbox.layers import Limits

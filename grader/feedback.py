@@ -1,191 +1,241 @@
-"""Feedback that students may see: nothing of the hidden tests is in it.
+"""The page that a student gets back: one file that needs no network, no script and no server."""
 
-nbgrader's feedback shows the hidden tests as they stand, and again in the traceback of a check
-that failed. Student code can print them, too, as it runs beside them.
-
-What is left: code that keeps the *values* which a hidden test hands it can print them in a later
-cell, and code that encodes the test can print that. Only tests that run elsewhere are safe.
-"""
-
-import ast
-import builtins
-import html
-import json
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbformat.v4 import new_markdown_cell, new_output
-from nbgrader.api import Gradebook
-from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import is_grade, is_solution
+import nbformat
+from jinja2 import Environment, Template
+from markupsafe import Markup
+from nbformat.v4.rwbase import rejoin_lines
+from pygments.formatters import HtmlFormatter
 
-from grader.results import Status
+from course.learn.manifest import Lesson, lessons
+from grader.dissect import visible_source
+from grader.hidden_tests import PrepareFeedback, hide_hidden_tests
+from grader.outcome import CheckOutcome, Outcome
+from grader.render import render_code, render_output, render_text
+from grader.results import Status, points
 
-BEGIN, END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
-HIDDEN_FAILED = "A hidden test failed."  # how the message of `course.learn.checks` begins
-TRY = "Try small cases of your own."
-LEAK_LENGTH = 8  # shorter lines of a hidden test give nothing away
-REMOVED = "[hidden]"
-ANSI, TAGS = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"<[^>]*>")
+__all__ = ["HandMark", "PrepareFeedback", "hide_hidden_tests", "write_feedback"]
 
-PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>{lesson}</title></head>
-<body style="font-family: sans-serif; max-width: 45em; margin: 2em auto">
-<h1>{lesson}</h1>
-<p>This notebook could not be graded, and has no mark yet.</p>
-<ul>{findings}</ul>
-</body>
-</html>
-"""
+TEMPLATE = Path(__file__).with_name("feedback.html.j2")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no page may contain these
 
+OWN_WORDS = "an answer in words"  # stands in the place of an exercise
+NO_MARK = "This notebook could not be graded, and has no mark yet."
 
-class PrepareFeedback(NbGraderPreprocessor):
-    """Makes of an autograded notebook what its student may see."""
-
-    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        """Hide the hidden tests, and say above the notebook what grading it brought to light."""
-        hide_hidden_tests(nb)
-        place = resources["nbgrader"]
-        with Gradebook(place["db_url"]) as book:
-            submitted = book.find_submission_notebook(
-                place["notebook"], place["assignment"], place["student"]
-            )
-            remarks = [
-                f"the answer {grade.name!r} is graded by hand, and has no points yet"
-                for grade in submitted.grades
-                if grade.auto_score is None and grade.manual_score is None
-            ]
-        grading = nb.metadata.get("course", {}).get("grading", {})
-        remarks = [*grading.get("findings", []), *remarks]
-        if remarks:
-            items = "\n".join(f"- {html.escape(remark)}" for remark in remarks)
-            status = html.escape(grading.get("status", Status.OK))
-            nb.cells.insert(0, new_markdown_cell(f"**Grading: {status}**\n\n{items}"))
-        return nb, resources
+STATUS = {
+    Status.OK: "The notebook ran from top to bottom.",
+    Status.REPAIRED: "Something in the file was put right first, and all of it was graded.",
+    Status.TIMEOUT: "Something took too long and was stopped. What ran counts.",
+    Status.CRASHED: "The notebook did not run to its end. What ran before counts.",
+    Status.TAMPERED: "Something in it had been changed that nobody changes by accident.",
+    Status.TAMPERED: "Something is not as it was handed out, and a teacher should look at it.",
+    Status.UNREADABLE: NO_MARK,
+    Status.NOT_SUBMITTED: "No notebook was handed in, and there is no mark yet.",
+}
 
 
-def hide_hidden_tests(notebook: Any) -> None:
-    """Take out the hidden tests, and what they caused to be printed, wherever that stands."""
-    secrets = hidden_lines(notebook)
-    for cell in notebook.cells:
-        if is_grade(cell) and not is_solution(cell) and cell.cell_type == "code":
-            _clean_check(cell)
-        for output in cell.get("outputs", []):
-            _scrub_output(output, secrets)
+@dataclass(frozen=True)
+class HandMark:
+    """What a teacher says of one answer or check.
+
+    Attributes:
+        id: the cell's id with nbgrader.
+        points: what the teacher gave; None if that is still to come, or, for a check, if what it
+            gave holds.
+        possible: the points that it can give.
+        comment: the teacher's words.
+    """
+
+    id: str
+    points: float | None
+    possible: float
+    comment: str = ""
 
 
-def write_notice(path: Path, lesson: str, findings: Iterable[str]) -> None:
-    """Write the page for a notebook that could not be graded at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # nbgrader makes its pages read-only
-    items = "".join(f"<li>{html.escape(finding)}</li>" for finding in findings)
-    path.write_text(PAGE.format(lesson=html.escape(lesson), findings=items), encoding="utf-8")
+@dataclass
+class Row:
+    """One check or question, as the page tells of it.
+
+    Attributes:
+        name: the id of its cell.
+        exercise: what it belongs to.
+        points: the points it gave; None if they are still to come.
+        possible: the points it could have given.
+        verdict: what came of it, in words.
+        check: what came of the check; None for a question.
+        comment: the teacher's words.
+        anchor: the name of its place on the page.
+        in_notebook: whether that place is in the notebook.
+    """
+
+    name: str
+    exercise: str
+    points: float | None
+    possible: float
+    verdict: str
+    check: CheckOutcome | None = None
+    comment: str = ""
+    anchor: str = ""
+    in_notebook: bool = False
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return f"{'Check' if self.check else 'Question'} {self.name}"
+
+    @property
+    def score(self) -> str:
+        """The points given, and those possible."""
+        if self.points is None:
+            return f"up to {points(self.possible)}"
+        return f"{points(self.points)} of {points(self.possible)}"
+
+    @property
+    def message(self) -> str:
+        """Why it failed."""
+        return self.check.message.strip() if self.check else ""
+
+    @property
+    def kind(self) -> str:
+        """What its colour says: passed, failed or hand."""
+        return self.verdict if self.verdict in ("passed", "failed") else "hand"
 
 
-def hidden_lines(notebook: Any) -> list[str]:
-    """The lines of hidden tests that would give something away, the longest first."""
-    hidden, seen = (
-        {line.strip() for cell in notebook.cells for _, line in _numbered(cell.source, hidden=part)}
-        for part in (True, False)
-    )
-    lines = [BEGIN, END, *(line for line in hidden - seen if len(line) >= LEAK_LENGTH)]
-    return sorted(lines, key=len, reverse=True)
+@dataclass
+class Cell:
+    """One cell of the notebook, as the page shows it.
+
+    Attributes:
+        source: its text or code.
+        is_code: whether it is code.
+        outputs: what it gave.
+        row: the check or question in it.
+    """
+
+    source: Markup
+    is_code: bool
+    outputs: list[Markup]
+    row: Row | None = None
 
 
-def scrub(text: str, secrets: Iterable[str]) -> str:
-    """The text without the given lines, as they stand or as Python, JSON or HTML would quote them."""
-    for line in secrets:
-        forms = {line, repr(line)[1:-1], json.dumps(line)[1:-1]}
-        for form in sorted(forms | {html.escape(x) for x in forms}, key=len, reverse=True):
-            text = text.replace(form, REMOVED)
-    return text
-
-
-def _numbered(source: str, hidden: bool) -> list[tuple[int, str]]:
-    """A check's lines that are hidden, or those that are not, with their numbers from 1."""
-    inside, lines = False, []
-    for number, line in enumerate(source.splitlines(), 1):
-        if line.strip() in (BEGIN, END):
-            inside = line.strip() == BEGIN
-        elif inside == hidden:
-            lines.append((number, line))
-    return lines
-
-
-def _clean_check(cell: Any) -> None:
-    """Leave of a check what students see of it, and one message if it failed."""
-    source = cell.source
-    cell.source = "\n".join(line for _, line in _numbered(source, hidden=False)).rstrip()
-    has_hidden = cell.source.split() != source.split()
-    failed = [output for output in cell.outputs if output.output_type == "error"]
-    messages = [_message(output, source, cell.execution_count) for output in failed[-1:]]
-    # Printed or drawn while a hidden test ran, anything may show what it tried.
-    others = [] if has_hidden else [out for out in cell.outputs if out.output_type != "error"]
-    cell.outputs = others + [
-        new_output("error", ename="CheckFailed", evalue=message, traceback=[message])
-        for message in messages
-    ]
-
-
-def _message(error: Any, source: str, count: int | None) -> str:
-    """Why a check failed, as far as its student may know.
+def write_feedback(path: Path, outcome: Outcome, marks: Mapping[str, HandMark]) -> None:
+    """Write the page for one student's lesson.
 
     Args:
-        error: the check's output.
-        source: the check's source, hidden tests and all.
-        count: the check's execution count, by which tracebacks call it.
+        path: where to; folders are made.
+        outcome: what came of the submission.
+        marks: by the ids of their cells, all questions that are graded by hand, and the checks
+            that a teacher has something to say about.
     """
-    text = ANSI.sub("", "\n".join(error.traceback))
-    # The check's own lines only: an error on the way may have begun in another cell.
-    here = re.findall(rf"Cell In\[{count}\], line (\d+)|^line (\d+) of this cell:", text, re.M)
-    lines = {int(one or other) for one, other in here}
-    seen = {number for number, _ in _numbered(source, hidden=False)}
-    if not lines and error.ename in ("CellTimeoutError", "KernelDied", "NotRun"):
-        return error.evalue
-    if BEGIN not in source or (lines and lines <= seen):
-        return error.evalue if error.ename == "CheckFailed" else f"{error.ename}: {error.evalue}"
-    if error.ename == "CheckFailed":
-        hint = error.evalue.removeprefix(HIDDEN_FAILED).strip()
-        return f"{HIDDEN_FAILED} {hint if hint in _texts(source) else TRY}"
-    # The error's own words, and the name of a class that student code made, may hold anything.
-    name = error.ename if hasattr(builtins, error.ename) else "an error"
-    return f"{HIDDEN_FAILED} Your part raised {name} there. {TRY}"
+    page = make_page(outcome, marks)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # nbgrader makes its pages read-only
+    path.write_text(page, encoding="utf-8", errors="replace")
 
 
-def _texts(source: str) -> set[str]:
-    """The strings in a check: its hints are among them."""
-    return {
-        node.value
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+def make_page(outcome: Outcome, marks: Mapping[str, HandMark]) -> str:
+    """The page itself; see `write_feedback`."""
+    lesson = lessons().get(outcome.lesson)
+    rows = _rows(outcome, marks, lesson)
+    notebook = nbformat.from_dict(outcome.notebook or {"cells": [], "metadata": {}})
+    checks = [row for row in rows.values() if row.check]
+    given = [row for row in rows.values() if row.points is not None]
+    waiting = [row.possible for row in rows.values() if row.points is None]
+    page = _template().render(
+        title=f"{lesson.number} {lesson.title}" if lesson else outcome.lesson,
+        student=outcome.student,
+        score=points(sum(row.points or 0 for row in given)),
+        possible=points(sum(row.possible for row in given)),
+        waiting=points(sum(waiting)) if waiting else "",
+        passed=sum(row.verdict == "passed" for row in checks),
+        checks=len(checks),
+        status=outcome.status,
+        status_words=STATUS.get(outcome.status, "") if outcome.notebook else NO_MARK,
+        findings=outcome.findings,
+        not_run=_not_run(notebook),
+        cells=_cells(notebook, rows),  # before the rows: they learn whether their cells are there
+        rows=[*rows.values()],
+    )
+    return CONTROL.sub("", page)
 
 
-def _scrub_output(output: Any, secrets: list[str]) -> None:
-    """Take the hidden lines out of whatever text an output has."""
-    if output.output_type == "stream":
-        output.text = scrub(output.text, secrets)
-    elif output.output_type == "error":
-        output.ename, output.evalue = scrub(output.ename, secrets), scrub(output.evalue, secrets)
-        output.traceback = [_scrub_marked_up(text, ANSI, secrets) for text in output.traceback]
-    else:
-        for kind, data in output.data.items():
-            if not isinstance(data, str):
-                output.data[kind] = json.loads(scrub(json.dumps(data), secrets))
-            elif kind not in ("image/png", "image/jpeg"):
-                output.data[kind] = _scrub_marked_up(scrub(data, secrets), TAGS, secrets)
+def _rows(outcome: Outcome, marks: Mapping[str, HandMark], lesson: Lesson | None) -> dict[str, Row]:
+    """A row for each check, and for each question that is graded by hand, by id."""
+    titles: dict[str, str] = {}
+    for part in lesson.parts if lesson else ():
+        if not part.given:
+            titles.setdefault(part.exercise, f"{len(titles) + 1}: {part.title}")
+    rows = {}
+    for check in outcome.checks:
+        mark = marks.get(check.id)
+        by_hand = mark is not None and mark.points is not None
+        rows[check.id] = Row(
+            check.id,
+            "; ".join(titles.get(name, name) for name in check.exercises),
+            mark.points if mark and by_hand else check.points,
+            check.possible,
+            _verdict(check) + (", points given by hand" if by_hand else ""),
+            check,
+            mark.comment if mark else "",
+        )
+    for mark in marks.values():
+        waits = mark.points is None
+        verdict = "waits to be graded by hand" if waits else "graded by hand"
+        row = Row(mark.id, OWN_WORDS, mark.points, mark.possible, verdict)
+        row.comment = mark.comment
+        rows.setdefault(mark.id, row)
+    for number, row in enumerate(rows.values(), 1):
+        row.anchor = f"result-{number}"
+    return rows
 
 
-def _scrub_marked_up(text: str, marks: re.Pattern[str], secrets: list[str]) -> str:
-    """Take the hidden lines out of a text in which colours may cut a line in pieces."""
-    plain = marks.sub("", text)
-    if marks is TAGS:
-        plain = html.unescape(plain)
-    scrubbed = scrub(plain, secrets)
-    if scrubbed == plain:
-        return text
-    return html.escape(scrubbed) if marks is TAGS else scrubbed
+def _verdict(check: CheckOutcome) -> str:
+    if check.message or check.failed_at is not None:
+        return "failed"
+    return "passed" if check.points >= check.possible else "passed in part"
+
+
+def _not_run(notebook: Any) -> bool:
+    """Whether grading left out cells."""
+    return bool(notebook.metadata.get("course", {}).get("grading", {}).get("not_run"))
+
+
+def _cells(notebook: Any, rows: dict[str, Row]) -> list[Cell]:
+    """The cells that have something to show."""
+    cells = []
+    for cell in rejoin_lines(notebook).cells:
+        nbgrader = cell.metadata.get("nbgrader", {})
+        row = rows.get(str(nbgrader.get("grade_id"))) if nbgrader.get("grade") else None
+        if row and row.in_notebook:  # a copy
+            row = None
+        outputs = cell.get("outputs", [])
+        if row:
+            row.in_notebook = True
+            if row.message:  # the page says it in a place of its own
+                outputs = [output for output in outputs if output.output_type != "error"]
+        if cell.source.strip() or outputs or row:
+            cells.append(
+                Cell(_source(cell), cell.cell_type == "code", [*map(render_output, outputs)], row)
+            )
+    return cells
+
+
+def _source(cell: Any) -> Markup:
+    if cell.cell_type == "markdown":
+        return render_text(cell)
+    return render_code(visible_source(cell.source).rstrip())
+
+
+@functools.cache
+def _template() -> Template:
+    """The template; it escapes all that is not marked as HTML."""
+    colours = HtmlFormatter(style="default").get_style_defs(".highlight")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals["colours"] = Markup(colours)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))

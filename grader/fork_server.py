@@ -199,14 +199,14 @@ def drop_server_of_this_thread() -> None:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[None]:
-    """End all fork servers of this process in the end, whichever threads made them."""
-    _stopped.clear()
+def stopped() -> Iterator[None]:
+    """End all fork servers of this process, whichever threads made them, and let none be made."""
+    _stopped.set()
     try:
+        close_all()
         yield
     finally:
-        _stopped.set()
-        close_all()
+        _stopped.clear()
 
 
 def close_all() -> None:

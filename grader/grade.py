@@ -85,7 +85,7 @@ def grade(
     releases = read_releases(root)
     with opened(path, releases) as batch, logged(verbose), Course(root, data, db) as course:
         lessons = sorted({submission.file.lesson for submission in batch.submissions} - {""})
-        packs = {lesson: load_pack(lesson, root, data, watch) for lesson in lessons}
+        packs = {lesson: load_pack(lesson, root, root / "grader", watch) for lesson in lessons}
         for lesson in lessons:
             course.publish(lesson)
         run = _Run(course, data, packs, how, feedback, again)
@@ -181,7 +181,10 @@ class _Run:
             return
         if self.feedback:
             page = self.course.file("feedback", student, lesson, ".html")
-            write_feedback(page, outcome, self.course.hand_marks(student, lesson))
+            try:
+                write_feedback(page, outcome, self.course.hand_marks(student, lesson))
+            except Exception as error:  # a page is no reason to stop marking the others
+                result.findings.append(f"no feedback: {type(error).__name__}: {error}")
         # Last, as its being there means that all the rest is done.
         file = outcome_file(self.data, student, lesson)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ OPTIONS: dict[str, dict[str, tuple[type | tuple[type, ...], bool]]] = {
     "answer": {"answer": (str, True), "points": (int, True)},
     "wrong": {"wrong": (str, True), "misconception": (str, True), "says": (str, True)},
     "right": {"right": (str, True), "why": (str, True)},
+    "equivalent": {"equivalent": (str, True), "why": (str, True)},
     "plain": {"tags": (list, False)},
 }
 
@@ -36,7 +37,7 @@ class TextCell:
 
     Attributes:
         kind: "markdown", "plain" (code), or the option that makes it special: "exercise",
-            "given", "check", "answer" in a lesson, "wrong" and "right" in a bank.
+            "given", "check", "answer" in a lesson, "wrong", "right" and "equivalent" in a bank.
         source: what stands in it.
         options: what stands on it.
         line: where its fence is, counted from 1.

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from grader.check_rules import lint_checks
 from grader.errors import LessonTextError
 from grader.lift import BEGIN, END
 
@@ -70,6 +71,7 @@ def lint(built: Built) -> None:
     """
     _check_structure(built)
     _check_cells(built)
+    lint_checks(built)
     _check_names(built)
     _check_leaks(built)
 

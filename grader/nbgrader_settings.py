@@ -6,10 +6,14 @@ from typing import Any
 
 from traitlets.config import Config
 
+from grader.database import gradebook_url
+
 CODE_STUB = '# YOUR CODE HERE\nraise NotImplementedError("yours to write: replace this line")'
 TEXT_STUB = "*Your answer here.*"
 
-EXECUTOR = "grader.execute.ExecuteNotebook"  # what runs submissions: replace it by its name here
+EXECUTOR = (
+    "grader.nbgrader_executor.ExecuteNotebook"  # what runs submissions: replace it by its name here
+)
 
 # nbgrader's preprocessors open the gradebook without a course's name, which means this one.
 COURSE = "default_course"
@@ -31,8 +35,11 @@ def course_settings(
     Args:
         root: the repository, with solutions/ and notebooks/ in it.
         data: the folder inside it for submissions, marks and feedback; <root>/grader by default.
-        db: the gradebook's URL; by default the SQLite file gradebook.db in data.
+        db: the gradebook's URL; see `gradebook_url`.
         cell_seconds: how long a cell of a submission may take.
+
+    Raises:
+        GraderError: if db is no URL that nbgrader can use.
     """
     data = data or root / "grader"
     config = notebook_settings()
@@ -40,7 +47,7 @@ def course_settings(
     folders: Any = config.CourseDirectory
     folders.root = str(root)
     folders.course_id = COURSE
-    folders.db_url = db or f"sqlite:///{data / 'gradebook.db'}"
+    folders.db_url = gradebook_url(data, db)
     folders.source_directory = "solutions"
     for step in ("source_with_tests", "release", "submitted", "autograded", "feedback", "solution"):
         # The release is a copy: nbgrader deletes that folder before it writes it, and the
@@ -55,7 +62,9 @@ def course_settings(
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    config.FormgradeExtension.debug = False  # its page would show the URL above, password and all
     config.OverwriteCells.add_missing_cells = True
+    config.ExecuteNotebook.root, config.ExecuteNotebook.data = str(root), str(root / "grader")
     if cell_seconds is not None:
         config.ExecuteNotebook.cell_seconds = cell_seconds
     config.GenerateFeedback.preprocessors = [

@@ -22,6 +22,12 @@ from grader.paths import ROOT
 
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # where an object lies in memory is new each time
 
+# The modules that a mark depends on, besides the sandbox's: when one changes, all is graded again.
+DECIDING = (
+    *("answer_key", "bank", "dissect", "execute", "fork_server", "judge", "lift", "pack", "play"),
+    *("preflight", "run", "worker"),
+)
+
 Watch = Callable[[str, int, int], None]
 
 
@@ -125,7 +131,8 @@ def _digest(lesson: str, root: Path) -> str:
     files = [root / f"{folder}/{lesson}.ipynb" for folder in ("solutions", "notebooks")]
     files += [root / "lessons" / f"{lesson}{ending}" for ending in (".md", ".bank.md")]
     files += sorted(Path(course.__path__[0]).rglob("*.py"))
-    files += sorted((ROOT / "grader").rglob("*.py"))
+    files += [ROOT / "grader" / f"{name}.py" for name in DECIDING]
+    files += sorted((ROOT / "grader" / "sandbox").glob("*.py"))
     digest = hashlib.sha256()
     for file in files:
         if file.exists():

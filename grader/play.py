@@ -128,21 +128,32 @@ def play(cells: list[Cell], lesson: str, limits: Limits, layers: bool = True) ->
         What came of it, whatever it was.
     """
     for last_try in (False, True):
-        player = _Play(cells, lesson, limits, server_of_this_thread(layers))
         try:
-            player.run()
-            break
-        except Lost:
+            return play_on(server_of_this_thread(layers), cells, lesson, limits)
+        except Lost as lost:
             drop_server_of_this_thread()
             if last_try:
-                player.trouble(Status.CRASHED, "it brought the sandbox down, twice")
-                return player.played
+                played = lost.args[0] if lost.args else Played()
+                played.status = Status.CRASHED
+                played.findings.append("it brought the sandbox down, twice")
+                return played
+    raise AssertionError("not reached")
+
+
+def play_on(server: ForkServer, cells: list[Cell], lesson: str, limits: Limits) -> Played:
+    """Run a notebook's cells in the sandbox of this fork server; see `play`.
+
+    Raises:
+        Lost: if the fork server does not answer any more.
+    """
+    player = _Play(cells, lesson, limits, server)
     try:
+        player.run()
         used = player.server.clear()
         player.played.cpu_seconds = round(float(used["seconds"]), 3)
         player.played.memory = int(used["memory"])
-    except (Lost, KeyError, TypeError, ValueError):
-        drop_server_of_this_thread()
+    except Lost:
+        raise Lost(player.played) from None
     return player.played
 
 

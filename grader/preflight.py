@@ -256,7 +256,9 @@ def _tampered(cell: Any, original: Any) -> bool:
     ):
         return True
     is_check = is_grade(original) and is_locked(original)
-    return is_check and cell.source.count("assert") < original.source.count("assert")
+    return is_check and any(
+        cell.source.count(word) < original.source.count(word) for word in ("assert", "assert_")
+    )
 
 
 def _handed_out(cell: Any) -> bool:

@@ -7,12 +7,15 @@ import contextlib
 import gc
 import io
 import linecache
+import multiprocessing
 import random
 import signal
 import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import matplotlib
@@ -20,6 +23,7 @@ import numpy as np
 
 from course.learn import CheckFailed
 from course.learn.holes import restore
+from grader.errors import GraderError
 
 SECONDS = 60  # for one cell; the slowest cell of a solved notebook takes a fraction of it
 
@@ -93,6 +97,74 @@ def run_notebook(
             elif problem and "raises-exception" not in cell.metadata.get("tags", []):
                 run.errors[cell.id] = problem
     return run
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to do in a process of its own.
+
+    Attributes:
+        work: does it, and returns what came of it.
+        seconds: how long it may take.
+        about: what the caller knows it by.
+    """
+
+    work: Callable[[], Any]
+    seconds: float
+    about: Any = None
+
+
+def run_apart(tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, Any]]:
+    """Do each task in a forked child, so many at once.
+
+    Yields:
+        Each task with what came of it, as they end; None if it took too long, or its process died.
+
+    Raises:
+        GraderError: on a system that cannot fork.
+    """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        raise GraderError("this needs a system that can fork processes: Linux, macOS, or WSL")
+    context = multiprocessing.get_context("fork")
+    waiting = iter(tasks)
+    running: dict[Connection, tuple[Any, Task, float]] = {}
+    try:
+        while True:
+            while len(running) < jobs and (task := next(waiting, None)) is not None:
+                ours, theirs = context.Pipe(duplex=False)
+                child = context.Process(target=_work, args=(task.work, theirs), daemon=True)
+                child.start()
+                theirs.close()
+                running[ours] = child, task, time.monotonic() + task.seconds
+            if not running:
+                return
+            first = min(until for _, _, until in running.values())
+            ended = set(wait(list(running), max(0.0, first - time.monotonic())))
+            for end, (child, task, until) in list(running.items()):
+                if end in ended or time.monotonic() >= until:
+                    yield task, _result(end) if end in ended else None
+                    _stop(child, end)
+                    del running[end]
+    finally:
+        for end, (child, _, _) in running.items():
+            _stop(child, end)
+
+
+def _work(work: Callable[[], Any], end: Connection) -> None:
+    end.send(work())
+
+
+def _result(end: Connection) -> Any:
+    try:
+        return end.recv()
+    except EOFError:  # the child died before it sent anything
+        return None
+
+
+def _stop(child: Any, end: Connection) -> None:
+    end.close()
+    child.kill()
+    child.join()
 
 
 @contextlib.contextmanager

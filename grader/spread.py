@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from grader.errors import GraderError
-from grader.fork_server import running
+from grader.fork_server import stopped
 from grader.outcome import Outcome
 from grader.pack import Pack
 from grader.worker import How, Job, grade_submission
@@ -50,11 +50,12 @@ def spread_local(
 
         return pool.submit(work)
 
-    with pool, running():  # what still runs if this is left early ends with its fork server
-        try:
-            yield from _in_turn(loads, start, AHEAD * workers, concurrent.futures.wait)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    try:
+        yield from _in_turn(loads, start, AHEAD * workers, concurrent.futures.wait)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        with stopped():  # what still runs, if this is left early, ends with its fork server
+            pool.shutdown()
 
 
 def spread_cluster(

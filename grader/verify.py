@@ -3,24 +3,35 @@
 The solved notebook gets full marks and the untouched one none. Every wrong answer of the bank
 loses points on its own exercise, with a message that names the misconception. Every right answer
 keeps full marks, whatever the seed.
+
+Besides, mutants: nearly every small mechanical mistake in the reference loses points on its own exercise.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbgrader.preprocessors import ClearSolutions
 
-from grader.bank import Answer, read_bank
+from grader.bank import Answer, read_bank, read_equivalents
 from grader.build import Built
+from grader.mutants import Mutant, make_mutants
 from grader.nbgrader_settings import notebook_settings
 from grader.paths import ROOT
-from grader.run import run_notebook
+from grader.run import Task, run_apart, run_notebook
 
 SEEDS = range(5)
 WRONG, RIGHT = 3, 1  # how many answers of each kind an exercise needs at least
+KILLED = 95  # per cent of a lesson's mutants that must lose points, at least
+TIMES, SECONDS = (
+    10,
+    2,
+)  # a mutant may take so many times as long as the reference, and so many seconds
 
 
 @dataclass(frozen=True)
@@ -83,14 +94,14 @@ def _verify_bank_size(exercise: str, answers: list[Answer]) -> Proof:
     return Proof(f"{exercise} has {WRONG} wrong answers and {RIGHT} right one at least", problem)
 
 
-def _own_checks(built: Built, answer: Answer) -> set[str]:
-    return {check for check, of in built.checks.items() if answer.exercise in of}
+def _own_checks(built: Built, exercise: str) -> set[str]:
+    return {check for check, of in built.checks.items() if exercise in of}
 
 
 def _verify_wrong(built: Built, answer: Answer) -> Proof:
     claim = f"{answer.place}: wrong: {answer.about}"
     replace = {answer.exercise: answer.cell}
-    run = run_notebook(built.solved, replace=replace, checks=_own_checks(built, answer))
+    run = run_notebook(built.solved, replace=replace, checks=_own_checks(built, answer.exercise))
     if run.full():
         return Proof(claim, "it keeps full marks on its own exercise")
     messages = list(run.messages.values()) + list(run.errors.values())
@@ -104,7 +115,7 @@ def _verify_right(built: Built, answer: Answer) -> Proof:
     replace = {answer.exercise: answer.cell}
     for seed in SEEDS:
         # All checks once: later exercises build on this one. Then its own on other seeds.
-        checks = set(built.checks) if seed == 0 else _own_checks(built, answer)
+        checks = set(built.checks) if seed == 0 else _own_checks(built, answer.exercise)
         run = run_notebook(built.solved, replace=replace, checks=checks, seed=seed)
         if not run.full():
             return Proof(claim, f"it loses points with seed {seed}: {_failures(run.messages)}")
@@ -113,3 +124,104 @@ def _verify_right(built: Built, answer: Answer) -> Proof:
 
 def _failures(messages: dict[str, str]) -> str:
     return "; ".join(f"{check}: {' '.join(message.split())}" for check, message in messages.items())
+
+
+@dataclass
+class MutantProof:
+    """What came of a lesson's mutants.
+
+    Attributes:
+        lesson: its number.
+        total: how many there are.
+        survived: those that keep full marks and should not.
+        equivalent: how many the bank says are no mistakes.
+        stale: what does not fit in the bank's list of these.
+    """
+
+    lesson: str
+    total: int
+    survived: list[Mutant] = field(default_factory=list)
+    equivalent: int = 0
+    stale: list[str] = field(default_factory=list)
+
+    @property
+    def killed(self) -> int:
+        """How many lose points."""
+        return self.total - self.equivalent - len(self.survived)
+
+    @property
+    def per_cent(self) -> float:
+        """The share of those that are mistakes which lose points; rounded down, to a tenth."""
+        mistakes = self.total - self.equivalent
+        return math.floor(1000 * self.killed / mistakes) / 10 if mistakes else 100.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether enough of them lose points, and the bank's list is right."""
+        return self.per_cent >= KILLED and not self.stale
+
+    def __str__(self) -> str:
+        return (
+            f"{self.lesson}: {self.total} mutants, {self.killed} killed, {self.equivalent} equivalent, "
+            f"{len(self.survived)} survived ({self.per_cent} %)"
+        )
+
+
+def verify_mutants(
+    built: Built,
+    root: Path = ROOT,
+    *,
+    jobs: int = 1,
+    watch: Callable[[int, int], None] = lambda *_: None,
+) -> MutantProof:
+    """Try a lesson's mutants, each on the checks of its own exercise.
+
+    One that takes far longer than the reference, or ends its process, counts as killed.
+
+    Args:
+        built: the lesson, which holds without mutants.
+        root: the repository, in which the lesson's bank stands beside its text.
+        jobs: how many to try at once.
+        watch: called with how many have been tried, and how many there are.
+    """
+    equivalents = read_equivalents(built, root)
+    mutants = make_mutants(built, root)
+    limits = {x.id: _limit(built, x.id) for x in built.exercises}
+    tasks = [Task(partial(_survives, built, x), limits[x.exercise], x) for x in mutants]
+    alive: list[Mutant] = []
+    watch(0, len(mutants))
+    for number, (task, survives) in enumerate(run_apart(tasks, jobs), 1):
+        if survives:
+            alive.append(task.about)
+        watch(number, len(mutants))
+    proof = MutantProof(built.text.number, len(mutants))
+    for known in equivalents:
+        fitting = [m for m in mutants if known.is_of(m.part) and known.change == m.change]
+        if not fitting:
+            proof.stale.append(
+                f"{known.place}: no mutant of {known.part!r} is this one; take it out"
+            )
+        elif not set(fitting) <= set(alive):
+            proof.stale.append(
+                f"{known.place}: this mutant of {known.part!r} loses points; take it out"
+            )
+    for mutant in sorted(alive, key=mutants.index):
+        if any(known.is_of(mutant.part) and known.change == mutant.change for known in equivalents):
+            proof.equivalent += 1
+        else:
+            proof.survived.append(mutant)
+    return proof
+
+
+def _limit(built: Built, exercise: str) -> float:
+    """How many seconds a mutant of the exercise may take."""
+    start = time.perf_counter()
+    run_notebook(built.solved, checks=_own_checks(built, exercise))
+    return TIMES * (time.perf_counter() - start) + SECONDS
+
+
+def _survives(built: Built, mutant: Mutant) -> bool:
+    replace = {mutant.exercise: mutant.cell}
+    return run_notebook(
+        built.solved, replace=replace, checks=_own_checks(built, mutant.exercise)
+    ).full()

@@ -9,27 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from course.learn.lab import PROFILE, environment
+from grader.database import gradebook_url, has_gradebook, shown_url
 from grader.errors import GraderError
 from grader.paths import ROOT, shown
 
 
-def open_formgrader(data: Path, root: Path = ROOT, *, port: int = 0, browser: bool = True) -> None:
+def open_formgrader(
+    data: Path, root: Path = ROOT, *, db: str = "", port: int = 0, browser: bool = True
+) -> None:
     """Run a Jupyter server with formgrader until it is stopped.
 
     Args:
-        data: where the gradebook is; inside root.
+        data: where notebooks and gradebook are; inside root.
         root: the repository.
+        db: the gradebook's URL; see `gradebook_url`.
         port: the port to listen on; 0 for 8888 or the next that is free.
         browser: open a browser window.
 
     Raises:
-        GraderError: if there is no gradebook yet.
+        GraderError: if there is no gradebook yet, or its database cannot be used.
     """
-    if not (data / "gradebook.db").exists():
+    url = gradebook_url(data, db)
+    if not has_gradebook(url):
         command = "grader demo" if data.name == "demo" else "grader grade PATH"
-        raise GraderError(f"there are no marks in {shown(data, root)} yet: run `{command}` first")
+        place = shown_url(url) if db else shown(data, root)
+        option = " --db URL" if db else ""
+        raise GraderError(f"there are no marks in {place} yet: run `{command}{option}` first")
     os.environ.update(environment(root))
-    os.environ["GRADER_DATA"] = data.relative_to(root).as_posix()  # nbgrader_config.py reads it
+    os.environ["GRADER_DATA"] = data.relative_to(root).as_posix()  # nbgrader_config.py reads
+    os.environ["GRADER_DB"] = url if db else ""  # both of these
     for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH"):  # settings for other courses
         os.environ.pop(name, None)
     os.chdir(root)  # where nbgrader finds nbgrader_config.py

@@ -14,8 +14,11 @@ from small_course import cell_of, handed_in, make_course
 
 from grader.grade import grade
 from grader.results import Result
+from grader.sandbox.layers import Limits
+from grader.worker import How
 
 CELL_SECONDS = 3
+HOW = How(Limits(CELL_SECONDS, 5 * CELL_SECONDS), unsafe=True)
 
 # Student code that prints and raises the tests that run it, wherever it finds them: plain, quoted,
 # coloured, as HTML.
@@ -154,7 +157,5 @@ def graded_class() -> Class:
         (folder / f"{name}.ipynb").write_text(text)
     before = {path: path.read_bytes() for path in folder.iterdir()}
     watched: list[tuple[str, int, int]] = []
-    graded = grade(
-        folder, root, cell_seconds=CELL_SECONDS, watch=lambda *what: watched.append(what)
-    )
+    graded = grade(folder, root, how=HOW, watch=lambda *what: watched.append(what))
     return Class(root, before, {result.student: result for result in graded.results}, watched)
