@@ -112,32 +112,24 @@ class ForkServer:
 
     def load(self) -> tuple[int, int]:
         """How many processes there are inside, and how many bytes they take together."""
-        processes, size = 0, 0
-        try:
-            family = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.Error:
-            return 0, 0
+        family = _family(self._process.pid)
+        size = 0
         for process in family:
-            processes += 1
-            try:
+            with contextlib.suppress(psutil.Error, OSError, AttributeError):
                 size += process.memory_full_info().pss
-            except (psutil.Error, OSError, AttributeError):
-                continue
-        return processes, size
+        return len(family), size
 
     def close(self) -> None:
         """End the server and all that is inside with it."""
-        self._control.close()
+        family = _family(self._process.pid)
+        self._control.close()  # which ends an idle server
         try:
-            family = psutil.Process(self._process.pid).children(recursive=True)
-        except psutil.Error:
-            family = []
-        self._process.kill()
+            self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
         for process in family:
-            try:
+            with contextlib.suppress(psutil.Error):
                 process.kill()
-            except psutil.Error:
-                continue
         self._process.wait()
         self._scratch.cleanup()
 
@@ -150,6 +142,14 @@ class ForkServer:
         if not text:
             raise Lost
         return json.loads(text)
+
+
+def _family(pid: int) -> list[Any]:
+    """All processes that come from one."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 @dataclass
@@ -188,6 +188,9 @@ def server_of_this_thread(layers: bool) -> ForkServer:
     if server is None or server.layers != layers:
         drop_server_of_this_thread()
         server = _servers[threading.get_ident()] = ForkServer(layers)
+        if _stopped.is_set():  # while it started
+            drop_server_of_this_thread()
+            raise GraderError("grading was stopped")
     return server
 
 

@@ -156,6 +156,7 @@ def _checked_above(solved: Any) -> dict[str, list[str]]:
 def _learn(pack: Pack, built: Any, root: Path, watch: Watch) -> list[Misconception]:
     """Grade the bank's wrong answers, and remember what their checks say."""
     from grader.bank import read_bank
+    from grader.fork_server import drop_server_of_this_thread
     from grader.play import Cell, play
     from grader.sandbox.layers import Limits
 
@@ -179,6 +180,7 @@ def _learn(pack: Pack, built: Any, root: Path, watch: Watch) -> list[Misconcepti
         )
         messages = {name: essence(checked.message) for name, checked in played.checks.items()}
         found.append(Misconception(answer.exercise, answer.about, messages))
+    drop_server_of_this_thread()
     return found
 
 

@@ -180,6 +180,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # so that looking for garbage does not copy what all notebooks share
     Server(control, walled, scratch).serve()
+    os._exit(0)
 
 
 if __name__ == "__main__":

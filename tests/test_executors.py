@@ -1,0 +1,58 @@
+"""The sandbox and a real Jupyter kernel give the same marks, on all lessons."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from grader.bank import read_bank
+from grader.build import build_all
+from grader.lift import BEGIN, END
+from grader.pack import load_pack
+from grader.paths import ROOT
+from grader.sandbox.layers import Limits
+from grader.verify import untouched
+from grader.worker import How, Job, grade_submission
+
+pytestmark = pytest.mark.nbgrader
+
+LESSONS = dict(build_all())
+LIMITS = Limits(30, 150)
+PER_LESSON = 4  # wrong answers of each lesson that go through both
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_both_give_the_same_marks(name: str, tmp_path: Path) -> None:
+    built = LESSONS[name]
+    pack = load_pack(name, ROOT, ROOT / "grader")
+    solved = {cell.id: cell.source for cell in built.solved.cells}
+    bank = read_bank(built)
+    wrong = [answer for answer in bank if not answer.right]
+    some = wrong[:: max(1, len(wrong) // PER_LESSON)][:PER_LESSON]
+    right = {answer.exercise: answer.cell for answer in bank if answer.right}
+    empty = {cell.id: cell.source for cell in untouched(built.solved).cells}
+    versions = {"solved": solved, "untouched": empty, "otherwise right": solved | right}
+    versions |= {answer.about: solved | {answer.exercise: answer.cell} for answer in some}
+    for about, cells in versions.items():
+        notebook = nbformat.reads(nbformat.writes(built.student), 4)
+        for cell in notebook.cells:
+            if cell.metadata.get("nbgrader", {}).get("solution"):
+                lines = cells[cell.id].splitlines()
+                cell.source = "\n".join(x for x in lines if x.strip() not in (BEGIN, END))
+        job = Job("ada", name, nbformat.writes(notebook).encode())
+        marks = {}
+        for executor in ("sandbox", "jupyter"):
+            outcome = grade_submission(job, pack, How(LIMITS, executor, unsafe=True))
+            marks[executor] = (
+                outcome.status,
+                {check.id: check.points for check in outcome.checks},
+            )
+        assert marks["sandbox"] == marks["jupyter"], about
+        points = marks["sandbox"][1].values()
+        possible = sum(check.possible for check in outcome.checks)
+        if about in ("solved", "otherwise right"):
+            assert sum(points) == possible
+        elif about == "untouched":
+            assert sum(points) == 0
+        else:
+            assert sum(points) < possible
