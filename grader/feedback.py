@@ -11,7 +11,7 @@ import nbformat
 from jinja2 import Environment, Template
 from markupsafe import Markup
 from nbformat.v4.rwbase import rejoin_lines
-from pygments.formatters import HtmlFormatter
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 from course.learn.manifest import Lesson, lessons
 from grader.dissect import visible_source
@@ -29,10 +29,10 @@ OWN_WORDS = "an answer in words"  # stands in the place of an exercise
 NO_MARK = "This notebook could not be graded, and has no mark yet."
 
 STATUS = {
-    Status.OK: "The notebook ran from top to bottom.",
+    Status.OK: "The notebook was graded as it was handed in.",
     Status.REPAIRED: "Something in the file was put right first, and all of it was graded.",
-    Status.TIMEOUT: "Something took too long and was stopped. What ran counts.",
-    Status.CRASHED: "The notebook did not run to its end. What ran before counts.",
+    Status.TIMEOUT: "Something took too long and was stopped. What does not need it counts.",
+    Status.CRASHED: "Something broke while the notebook ran. What does not need it counts.",
     Status.TAMPERED: "Something in it had been changed that nobody changes by accident.",
     Status.TAMPERED: "Something is not as it was handed out, and a teacher should look at it.",
     Status.UNREADABLE: NO_MARK,
@@ -100,6 +100,12 @@ class Row:
     def message(self) -> str:
         """Why it failed."""
         return self.check.message.strip() if self.check else ""
+
+    @property
+    def summary(self) -> str:
+        """The line of the message that says most: an error's is the last."""
+        lines = self.message.splitlines()
+        return lines[-1 if lines[0].startswith("line ") else 0]
 
     @property
     def kind(self) -> str:

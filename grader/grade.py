@@ -13,6 +13,7 @@ from typing import Any
 
 import nbformat
 
+from grader.database import shown_url
 from grader.errors import GraderError
 from grader.feedback import write_feedback
 from grader.gradebook import Course, logged
@@ -144,6 +145,11 @@ class _Run:
         self.feedback = feedback
         self.again = again
         self.results: list[Result] = []
+        # The outcomes that are kept were entered into one gradebook: is it this one?
+        book = data / "outcomes" / "gradebook.txt"
+        self.same_book = book.exists() and book.read_text() == shown_url(course.url)
+        book.parent.mkdir(exist_ok=True)
+        book.write_text(shown_url(course.url))
 
     def take_unchanged(self, submission: Submission) -> bool:
         """Use the outcome that is there, if nothing that it depends on has changed."""
@@ -160,8 +166,8 @@ class _Run:
             return False
         if outcome.digest != digest_of(load(submission), self.packs[lesson], self.how):
             return False
-        known = outcome.notebook is None or self.course.known(student, lesson)
-        self.take(submission, outcome, enter=not known)
+        entered = self.same_book and self.course.known(student, lesson)
+        self.take(submission, outcome, enter=not entered and outcome.notebook is not None)
         return True
 
     def take(self, submission: Submission, outcome: Outcome, enter: bool = True) -> None:

@@ -4,6 +4,7 @@ All of it comes from plain data, in any order of the students.
 """
 
 import math
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,7 @@ FEW_GROUPS = 30  # below this, groups of 27 % are too small to compare
 GROUP = 0.27
 TOO_FEW, ALL_ALIKE = "too few", "all alike"
 HINT = "Hint: "
+CALLS = re.compile(r"\Aline \d+ [^\n]+:  .*?\n\n", re.DOTALL)  # what led to an error
 LONGEST_REASON = 140
 
 
@@ -236,7 +238,8 @@ def reason(check: CheckOutcome) -> str:
     """Why a check failed, so that the same reasons read the same."""
     if check.misconception:
         return check.misconception
-    lines = essence(check.message).splitlines() or ["It did not pass."]
+    message = CALLS.sub("", essence(check.message), count=1)
+    lines = message.splitlines() or ["It did not pass."]
     hints = [line.removeprefix(HINT) for line in lines if line.startswith(HINT)]
     return shorten((hints or lines)[0], LONGEST_REASON, placeholder=" ...")
 

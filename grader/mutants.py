@@ -1,8 +1,8 @@
 """Mutants: the reference with one small mistake each, to see whether the checks notice.
 
-The mistakes are mechanical: an operator exchanged, a constant changed, a statement left out. They are made in what
-students write, the holes of the exercises, and nowhere else. Docstrings, annotations and the words of
-error messages stay as they are.
+The mistakes are mechanical: an operator exchanged, a constant changed, a statement left out. They are
+made in what students write, the holes of the exercises, and nowhere else. Docstrings, annotations and
+the words of error messages stay as they are.
 """
 
 import ast
@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from course.learn.holes import find_part
 from grader.build import Built, Exercise
@@ -69,6 +70,22 @@ class Mutant:
         return f"{self.before}\n{BECOMES}\n{self.after}"
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A function with one small mistake in it.
+
+    Attributes:
+        line: the statement's, in the function's source.
+        before, after: the statement, or the first line of it.
+        source: the whole function, with the mistake.
+    """
+
+    line: int
+    before: str
+    after: str
+    source: str
+
+
 def make_mutants(built: Built, root: Path = ROOT) -> list[Mutant]:
     """All mutants of what students write in a lesson.
 
@@ -89,33 +106,37 @@ def _of_part(exercise: Exercise, path: str, cell: str, root: Path) -> Iterator[M
     """The mutants of one part; the code is found as `grader.lift` finds it."""
     part = find_part(path)
     file = shown(Path(inspect.getsourcefile(part) or ""), root)
-    first = inspect.getsourcelines(part)[1] - 1  # `lift` puts a line with @exercise on top
+    above = inspect.getsourcelines(part)[1] - 2  # `lift` puts a line with @exercise on top
     tree = ast.parse(lift(path, [])).body[0]
-    holes = exercise.cell.options.get("holes")
+    methods = exercise.cell.options.get("holes", [])
     for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef):
-            continue
-        if function is not tree and function.name not in (holes or ()):
+        is_hole = isinstance(function, ast.FunctionDef) and function.name in methods
+        if not isinstance(function, ast.FunctionDef) or not (function is tree or is_hole):
             continue
         name = path if function is tree else f"{path}.{function.name}"
-        seen = {ast.unparse(function)}
-        for statement, place, instead in _mistakes(function):
-            twins: dict[int, ast.AST] = {}
-            mutated = copy.deepcopy(function, twins)
-            new = _Put(twins[id(place)], instead).visit(mutated)
-            source = ast.unparse(ast.fix_missing_locations(new))
-            if source in seen:
-                continue  # the same mistake, made in two ways
-            seen.add(source)
-            after = twins[id(statement)] if statement is not place else instead
+        for mistake in mistakes(function):
             yield Mutant(
                 exercise.id,
                 name.removeprefix("course."),
-                f"{file}:{first + statement.lineno - 1}",
-                _head(statement),
-                _head(after),
-                splice(cell, source),
+                f"{file}:{above + mistake.line}",
+                mistake.before,
+                mistake.after,
+                splice(cell, mistake.source),
             )
+
+
+def mistakes(function: ast.FunctionDef) -> Iterator[Mistake]:
+    """All small mistakes that could be made in a function, each one once."""
+    seen = {ast.unparse(function)}
+    for statement, place, instead in _changes(function):
+        twins: dict[int, Any] = {}  # of nodes of the function: nodes of the copy
+        copied = copy.deepcopy(function, twins)
+        mutated = ast.fix_missing_locations(_Put(twins[id(place)], instead).visit(copied))
+        source = ast.unparse(mutated)
+        if source not in seen:
+            seen.add(source)
+            after = instead if statement is place else twins[id(statement)]
+            yield Mistake(statement.lineno, _head(statement), _head(after), source)
 
 
 class _Put(ast.NodeTransformer):
@@ -134,20 +155,22 @@ def _head(statement: ast.AST) -> str:
     return ast.unparse(statement).splitlines()[0]
 
 
-def _mistakes(function: ast.FunctionDef) -> Iterator[tuple[ast.stmt, ast.AST, ast.AST]]:
-    """Each mistake: the statement, the node in it that is wrong, and what stands there instead."""
+def _changes(function: ast.FunctionDef) -> Iterator[tuple[ast.stmt, ast.AST, ast.AST]]:
+    """Each change: the statement, the node in it that goes, and what comes in its place."""
+    lasts = {x.body[-1] for x in ast.walk(function) if isinstance(x, ast.FunctionDef)}
     for statement in _statements(function):
-        last = function.body[-1]
-        if not isinstance(statement, ast.Pass) and not (
-            isinstance(statement, ast.Return) and statement is last
-        ):
+        ends = (
+            isinstance(statement, ast.Return) and statement in lasts
+        )  # without it: None, see below
+        if not isinstance(statement, ast.Pass) and not ends:
             yield statement, statement, ast.Pass()
         if isinstance(statement, ast.AugAssign):
-            for node in _wrong_update(statement):
-                yield statement, statement, node
+            for update in _wrong_update(statement):
+                yield statement, statement, update
         if isinstance(statement, ast.Return) and statement.value is not None:
             yield statement, statement, ast.Return(ast.Constant(None))
-        for node in [statement, *_expressions(statement)]:
+        nodes: list[ast.AST] = [statement, *_expressions(statement)]
+        for node in nodes:
             for condition in _conditions(node):
                 yield statement, condition, ast.UnaryOp(ast.Not(), copy.deepcopy(condition))
             for instead in _wrong(node):
@@ -196,23 +219,23 @@ def _wrong(node: ast.AST) -> Iterator[ast.AST]:
     elif isinstance(node, ast.Compare):
         for number, sign in enumerate(node.ops):
             for other in COMPARISONS[type(sign)]:
-                new = copy.deepcopy(node)
-                new.ops[number] = other()
-                yield new
+                turned = copy.deepcopy(node)
+                turned.ops[number] = other()
+                yield turned
     elif isinstance(node, ast.BoolOp):
-        new = copy.deepcopy(node)
-        new.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        yield new
+        other_word = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield ast.BoolOp(other_word, copy.deepcopy(node.values))
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
         yield copy.deepcopy(node.operand)
     elif isinstance(node, ast.Constant):
-        yield from map(ast.Constant, _wrong_constants(node.value))
+        for value in _wrong_constants(node.value):
+            yield ast.Constant(value)
     elif isinstance(node, ast.Call) and len(node.args) > 1:
         first, second = node.args[:2]
         if not isinstance(first, ast.Starred) and not isinstance(second, ast.Starred):
-            new = copy.deepcopy(node)
-            new.args[:2] = reversed(new.args[:2])
-            yield new
+            swapped = copy.deepcopy(node)
+            swapped.args[:2] = reversed(swapped.args[:2])
+            yield swapped
 
 
 def _conditions(node: ast.AST) -> list[ast.expr]:
@@ -227,7 +250,7 @@ def _conditions(node: ast.AST) -> list[ast.expr]:
     ]
 
 
-def _wrong_constants(value: object) -> list[object]:
+def _wrong_constants(value: object) -> list[bool | float | str]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, (int, float)):

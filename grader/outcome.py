@@ -80,7 +80,7 @@ class Outcome:
 
     def to_json(self) -> str:
         """As text."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Outcome":

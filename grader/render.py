@@ -22,7 +22,7 @@ from nbconvert.filters.markdown_mistune import (
 from grader.safe_html import FORMULA, safe_html
 
 LONGEST_TEXT = 20_000  # characters of a text cell, or of what a cell printed
-LONGEST_CODE = 50_000
+LONGEST_CODE = 20_000
 CUT = "\n... It goes on. The rest is not shown here."
 PLUGINS = ("strikethrough", "table", "def_list")
 
@@ -37,7 +37,7 @@ def render_text(cell: Any) -> Markup:
     return _markdown(cell.source, attachments) if attachments else _text(cell.source)
 
 
-@functools.lru_cache(maxsize=1000)
+@functools.lru_cache(maxsize=500)
 def render_code(source: str) -> Markup:
     """Python code, in colours."""
     return _plain(source) if len(source) > LONGEST_CODE else Markup(_highlighter()(source))
@@ -74,7 +74,7 @@ def _data(kind: str, data: str, output: Any) -> Markup | None:
     )
 
 
-@functools.lru_cache(maxsize=1000)
+@functools.lru_cache(maxsize=500)
 def _text(source: str) -> Markup:
     return _markdown(source, {})
 

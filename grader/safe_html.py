@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from bleach.css_sanitizer import ALLOWED_CSS_PROPERTIES, CSSSanitizer
-from bleach.html5lib_shim import Filter
-from bleach.sanitizer import Cleaner
+from bleach.css_sanitizer import ALLOWED_CSS_PROPERTIES, CSSSanitizer  # type: ignore[import-untyped]
+from bleach.html5lib_shim import Filter  # type: ignore[import-untyped]
+from bleach.sanitizer import Cleaner  # type: ignore[import-untyped]
 from markupsafe import Markup
-from pygments.token import STANDARD_TYPES
+from pygments.token import STANDARD_TYPES  # type: ignore[import-untyped]
 
 from grader.mathml import to_mathml
 
 LARGEST = 5_000_000  # characters, pictures included
-MOST_TAGS = 3000  # and attributes: the time that parsing takes may grow with their square
+MOST_TAGS = 5000  # and attributes: the time that parsing takes may grow with their square
 DEEPEST = 100  # elements in one another
 
 DROPPED = {"script", "style"}  # with what is in them
@@ -31,6 +31,9 @@ TAGS = DROPPED | {
     *("table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "colgroup", "col"),
 }
 UNCLOSED = {"p", "br", "hr", "li", "dt", "dd", "img", "tr", "th", "td", "col"}  # as one may write
+FORMULA = "data-formula"  # marks an element `code` whose text is a formula
+DOLLARS = {"inline": 1, "block": 2, "environment": 0}  # how many there are on each side of it
+COLOURS = {*STANDARD_TYPES.values()}
 ATTRIBUTES: dict[str, Any] = {
     "*": ["style"],
     "img": ["src", "alt", "width", "height"],
@@ -43,13 +46,10 @@ ATTRIBUTES: dict[str, Any] = {
     "div": lambda tag, name, value: name == "style" or (name, value) == ("class", "highlight"),
     "span": lambda tag, name, value: name == "style" or (name == "class" and value in COLOURS),
 }
-FORMULA = "data-formula"  # marks an element `code` whose text is a formula
-DOLLARS = {"inline": 1, "block": 2, "environment": 0}  # how many there are on each side of it
-COLOURS = set(STANDARD_TYPES.values())
+# No margins: with negative ones, something could cover what stands beside it.
 STYLES = ALLOWED_CSS_PROPERTIES - {"cursor"} | {
     *("background", "border", "border-top", "border-bottom", "border-left", "border-right"),
     *("border-style", "border-width", "max-width", "max-height", "min-width"),
-    *("margin", "margin-top", "margin-bottom", "margin-left", "margin-right"),
     *("padding", "padding-top", "padding-bottom", "padding-left", "padding-right"),
 }
 
@@ -86,11 +86,11 @@ def _is_tangled(text: str) -> bool:
     count, open_tags = 0, Counter[str]()
     for end, name, rest in TAG.findall(text):
         name = name.lower()
+        count += 1 + len(rest.split())
         if end:
             open_tags[name] = max(open_tags[name] - 1, 0)
-            continue
-        count += 1 + len(rest.split())
-        open_tags[name] += name not in UNCLOSED
+        else:
+            open_tags[name] += name not in UNCLOSED
         if count > MOST_TAGS or open_tags.total() > DEEPEST:
             return True
     return False

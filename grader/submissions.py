@@ -92,7 +92,7 @@ def safe_name(name: str) -> str:
     safe = re.sub(r"[^\w.@-]", "_", plain)[:60].strip(".-")
     if safe and safe == plain:
         return safe
-    return f"{safe or 'student'}-{hashlib.sha256(plain.encode()).hexdigest()[:6]}"
+    return f"{safe or 'student'}-{hashlib.sha256(plain.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from nbgrader.preprocessors import ClearSolutions
 
 from grader.bank import Answer, read_bank, read_equivalents
 from grader.build import Built
+from grader.errors import GraderError
 from grader.mutants import Mutant, make_mutants
 from grader.nbgrader_settings import notebook_settings
 from grader.paths import ROOT
@@ -183,6 +184,9 @@ def verify_mutants(
         root: the repository, in which the lesson's bank stands beside its text.
         jobs: how many to try at once.
         watch: called with how many have been tried, and how many there are.
+
+    Raises:
+        GraderError: if the reference itself loses points, or this system cannot fork processes.
     """
     equivalents = read_equivalents(built, root)
     mutants = make_mutants(built, root)
@@ -216,7 +220,12 @@ def verify_mutants(
 def _limit(built: Built, exercise: str) -> float:
     """How many seconds a mutant of the exercise may take."""
     start = time.perf_counter()
-    run_notebook(built.solved, checks=_own_checks(built, exercise))
+    run = run_notebook(built.solved, checks=_own_checks(built, exercise))
+    if not run.full():  # every mutant would seem to be noticed
+        raise GraderError(
+            f"lesson {built.text.number}: the reference itself loses points in "
+            f"{min(run.messages)!r}: run `grader verify {built.text.number}` first"
+        )
     return TIMES * (time.perf_counter() - start) + SECONDS
 
 

@@ -279,22 +279,23 @@ def _set_outputs(notebook: Any, places: list[int], played: Played) -> None:
 
 def plain_outputs(outputs: list[Any]) -> list[Any]:
     """Outputs as nbformat wants them, of what came out of the sandbox; what does not fit is left out."""
+
+    def text(value: Any) -> str:  # halves of characters cannot be written to a file
+        return str(value).encode("utf-8", "replace").decode()
+
     kept = []
     for output in outputs:
         try:
             kind = output["output_type"]
             if kind == "stream":
                 name = "stderr" if output["name"] == "stderr" else "stdout"
-                kept.append(new_output("stream", name=name, text=str(output["text"])))
+                kept.append(new_output("stream", name=name, text=text(output["text"])))
             elif kind == "error":
-                words = {name: str(output[name]) for name in ("ename", "evalue")}
-                lines = [str(line) for line in output["traceback"]]
+                words = {name: text(output[name]) for name in ("ename", "evalue")}
+                lines = [text(line) for line in output["traceback"]]
                 kept.append(new_output("error", traceback=lines, **words))
             elif kind in ("display_data", "execute_result"):
-                data = {
-                    str(name): value if str(name).endswith("json") else str(value)
-                    for name, value in output["data"].items()
-                }
+                data = {text(name): text(value) for name, value in output["data"].items()}
                 kept.append(new_output("display_data", data=data))
         except (KeyError, TypeError, AttributeError, ValueError):
             continue

@@ -52,6 +52,8 @@ def _server() -> int:
     Returns:
         The port that it listens to.
     """
+    import pwd  # not there on Windows
+
     programs = _programs()
     assert programs
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -59,9 +61,10 @@ def _server() -> int:
     secret.write_text(PASSWORD)
     other: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        other = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+        nobody = pwd.getpwnam("nobody")
+        other = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         for path in (folder, secret):
-            shutil.chown(path, "nobody", "nogroup")
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
 
     def run(program: str, *arguments: str, check: bool = True) -> None:
         # Into a file: a pipe would be kept open by the server.
@@ -75,7 +78,8 @@ def _server() -> int:
         run("pg_ctl", "stop", "--mode=immediate", check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
-    run("initdb", f"--username={USER}", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync")
+    login = f"--username={USER}", f"--pwfile={secret}", "--auth=scram-sha-256"
+    run("initdb", *login, "--encoding=UTF8", "--no-locale", "--no-sync")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])

@@ -91,7 +91,8 @@ def test_points_for_nothing_are_found(claims):
     start = lesson.index("assert_close(lerp(1.0, 0.1")
     lesson = (
         lesson[:start]
-        + "assert_close(1.0, 1.0)\n```\n"
+        + "assert_close(1.0, 1.0)\n### BEGIN HIDDEN TESTS\nassert_close(2.0, 2.0)\n"
+        + "### END HIDDEN TESTS\n```\n"
         + lesson[lesson.index("## The machine runs") :]
     )
     problems = claims(WRONG.format("at t = 0"), "0.0", lesson)

@@ -164,6 +164,81 @@ def test_refused(build, text, at, says):
         assert caught.value.line == line_of(text, at) + 1
 
 
+HIDDEN = "### BEGIN HIDDEN TESTS\n{}\n### END HIDDEN TESTS"
+GOOD = HIDDEN.format("assert_close(lerp(7.0, 9.0, 0.5), 8.0)")
+SEEN = "assert_close(lerp(1.0, 2.0, 0.5), 1.5)"
+ALL = "assert_close, assert_equal, assert_gradients, assert_raises, assert_true"
+
+
+def with_check(source):
+    """The toy, with another check, and all helpers imported and used."""
+    head = HEAD.replace("import assert_close,", f"import {ALL},")
+    demo = "\n```{code-cell} ipython3\nprint(" + ALL + ")\n```\n"
+    start, end = CHECK.index("assert_close"), CHECK.rindex("```")
+    return head + EXERCISE + CHECK[:start] + source + "\n" + CHECK[end:] + demo
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        GOOD,
+        f"{SEEN}\n{GOOD}",
+        'assert_true(lerp(1.0, 2.0, 0.5) > 1, "half-way")\n' + GOOD,
+        'assert_true(lerp(1.0, 2.0, 0.5) > 1, hint="half-" "way")\n' + GOOD,
+        'assert_raises(TypeError, lerp, *"ab", hint="not of texts")\n' + GOOD,
+        "for t in (0.0, 0.5):\n    assert_close(lerp(2.0, 2.0, t), 2.0, rtol=1e-3, atol=1)\n" + GOOD,
+        "def up(x):\n    assert_true(x, hint='x')\n    return lerp(x, 2.0, 0.0)\n\n\nassert_close(up(1.0), 1.0)\n" + GOOD,
+        HIDDEN.format("assert_gradients(lerp, 1.0, 2.0, 0.5)"),
+        HIDDEN.format("double = 2 * 8.5\nassert_equal([lerp(16.0, 18.0, 0.5)], [double])"),
+        HIDDEN.format("assert_close(lerp(0.0, 1.0, 1.0), 1.0)\nassert_close(lerp(0.0, 4.0, 0.5), 2.0)"),
+    ],
+)  # fmt: skip
+def test_checks_that_can_be_graded(build, check):
+    assert build(with_check(check)).checks == {"ends": ["start-interpolate-lerp"]}
+
+
+@pytest.mark.parametrize(
+    ("check", "at", "says"),
+    [
+        (f"x = assert_close(lerp(1.0, 2.0, 0.5), 1.5)\n{GOOD}", "x =", "assert_close(...) stands on a line of its own"),
+        (f"[assert_true(lerp(1.0, 2.0, t), hint='') for t in (0, 1)]\n{GOOD}", "[assert", "assert_true(...) stands on a line of its own"),
+        (f"same = assert_equal\nsame(lerp(1.0, 2.0, 0.5), 1.5)\n{GOOD}", "same =", "assert_equal(...) stands on a line of its own"),
+        (f"assert_true(assert_close(lerp(1.0, 2.0, 0.5), 1.5) is None, 'x')\n{GOOD}", "assert_true", "assert_close(...) stands on a line of its own"),
+        (f"assert_close(lerp(1.0, 2.0, 0.5), expected=1.5)\n{GOOD}", "assert_close", "actual, expected come first, and without their names"),
+        (f"assert_close(*[lerp(1.0, 2.0, 0.5), 1.5])\n{GOOD}", "assert_close", "actual, expected come first"),
+        (f"assert_equal(lerp(1.0, 2.0, 0.5), 1.5, 'half')\n{GOOD}", "assert_equal", "the hint is hint=..."),
+        (f"assert_raises(TypeError)\n{GOOD}", "assert_raises", "error, function, and its arguments come first"),
+        (f"assert_gradients(lerp)\n{GOOD}", "assert_gradients", "function, and its inputs come first"),
+        (f"assert_true(lerp(1.0, 2.0, 0.5))\n{GOOD}", "assert_true", "it needs a hint"),
+        (f"word = 'half'\nassert_true(lerp(1.0, 2.0, 0.5), word)\n{GOOD}", "assert_true", "its hint is a text in quotes"),
+        (f"assert_close(lerp(1.0, 2.0, 0.5), 1.5, hint=f'{{lerp}}')\n{GOOD}", "assert_close", "its hint is a text in quotes"),
+        (f"assert_close(lerp(1.0, 2.0, 0.5), 1.5, rtol=10**-6)\n{GOOD}", "assert_close", "rtol is a number, written out"),
+        (f"assert_close(lerp(1.0, 2.0, 0.5), 1.5, **{{'rtol': 1}})\n{GOOD}", "assert_close", "it has no option '**'"),
+        (f"assert_equal(lerp(1.0, 2.0, 0.5), 1.5, rtol=1e-6)\n{GOOD}", "assert_equal", "it has no option 'rtol'"),
+        (f"def look():\n    for t in (0.0, 1.0):\n        assert_close(lerp(2.0, 2.0, t), 2.0)\n\n\nlook()\n{GOOD}", "        assert_close", "cannot be called inside 'look'"),
+        (f"class A:\n    def f(self):\n        assert_raises(TypeError, lerp, 1)\n\n\nA().f()\n{GOOD}", "        assert_raises", "cannot be called inside 'f'"),
+        (SEEN, SEEN, "it has no hidden part"),
+        (f"{GOOD}\n{SEEN}", SEEN, "the hidden part comes last"),
+        (f"{GOOD}\n{GOOD.replace('7.0', '7')}", "### BEGIN HIDDEN TESTS\nassert_close(lerp(7,", "one hidden part at most"),
+        ("for t in (0.5, 1.0):\n    assert_close(lerp(2.0, 2.0, t), 2.0)\n" + "\n".join("    " + x for x in GOOD.splitlines()), "    ### BEGIN", "cannot begin within a statement"),
+        (HIDDEN.format("assert_true(lerp(7.0, 9.0, 0.5) > 7, hint='x')"), "### BEGIN", "needs an assert_close or assert_equal"),
+        (HIDDEN.format("assert_close(lerp(7.0, 9.0, 0.5), lerp(9.0, 7.0, 0.5))"), "### BEGIN", "come from the student's parts"),
+        (HIDDEN.format("x = lerp(7.0, 9.0, 0.5)\ny = 2 * x\nassert_close(lerp(0.0, 16.0, 1.0), y)"), "### BEGIN", "come from the student's parts"),
+        (HIDDEN.format("def f():\n    return lerp(0.0, 16.0, 1.0)\n\n\nassert_close(lerp(0.0, 16.0, 1.0), f())"), "### BEGIN", "come from the student's parts"),
+        (HIDDEN.format("assert_raises(TypeError, lerp, 1)"), "### BEGIN", "all be seen can be passed by writing them down"),
+        (HIDDEN.format("assert_equal(lerp(0.0, 1.0, 0.5) < 1, True)\nassert_close(lerp(0.0, 1.0, 1), 1.0)"), "### BEGIN", "which can be guessed"),
+        (HIDDEN.format("assert_equal([lerp(0, 1, 0), (lerp(0, 1, 1), None)], [0, (True, None)])"), "### BEGIN", "which can be guessed"),
+    ],
+)  # fmt: skip
+def test_checks_that_cannot_be_graded(build, check, at, says):
+    text = with_check(check)
+    with pytest.raises(LessonTextError, match=re.escape(says)) as caught:
+        build(text)
+    assert "check 'ends': " in str(caught.value)
+    assert caught.value.line == line_of(text, check) + line_of(check, at) - 1
+    assert str(caught.value).startswith("lessons/0_start/0_welcome.md:")
+
+
 def test_names_of_lessons(build):
     with pytest.raises(LessonTextError, match="a lesson is called"):
         build(TOY, "start/welcome")

@@ -10,7 +10,7 @@ from course.learn import manifest
 from course.learn.manifest import Lesson, Part
 from grader.build import build_lesson
 from grader.paths import ROOT
-from grader.verify import verify
+from grader.verify import verify, verify_mutants
 
 
 @pytest.fixture
@@ -47,3 +47,10 @@ def test_the_example_holds(example):
     proofs = list(verify(built, root))
     assert [f"{proof.claim}: {proof.problem}" for proof in proofs if proof.problem] == []
     assert len(proofs) == 7
+
+
+def test_the_example_notices_mistakes(example):
+    built, root = example
+    proof = verify_mutants(built, root)
+    assert str(proof) == "1.3: 6 mutants, 5 killed, 1 equivalent, 0 survived (100.0 %)"
+    assert proof.holds

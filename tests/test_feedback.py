@@ -134,7 +134,8 @@ def test_the_top_says_what_came_of_it() -> None:
     assert "Another 2 points wait to be graded by hand. 2 of 3 checks passed." in text
     assert "Grading: repaired. Something in the file was put right first" in text
     assert "the check 'x' was edited" in text
-    assert page.count("<h1>") == 1
+    assert page.count("<h1") == 1
+    assert "<h2>Numbers</h2>" in page  # the notebook's own
     assert '<html lang="en">' in page
 
 
@@ -186,6 +187,12 @@ def test_the_table_has_every_check_and_question() -> None:
         ["double; half", "both-check", "1 of 1", "passed"],
         ["an answer in words", "why", "up to 2", "waits to be graded by hand"],
     ]
+
+
+def test_of_an_error_the_table_has_the_last_line() -> None:
+    message = "line 1 of this cell:  double(2)\nline 2 of double:  x[0]\nTypeError: no <int>"
+    checks = [CheckOutcome("double-check", [], 0, 2, message)]
+    assert results(page_of(checks=checks))[0][3] == "failed: TypeError: no <int>"
 
 
 def test_the_table_leads_to_the_checks_and_back() -> None:
@@ -300,6 +307,12 @@ def test_tables_stay_tables() -> None:
     assert "text-align:right;color:red;" in read.values("style")
 
 
+def test_a_style_sheet_is_not_shown_as_text() -> None:
+    assert "vertical: 1" not in page_with(
+        shown(html="<style scoped>td { vertical: 1 }</style><p>x")
+    )
+
+
 def test_errors_and_colours() -> None:
     red = "\x1b[31mValueError\x1b[39m: \x1b[1;38;5;28m<b>\x1b[0m"
     page = page_with(
@@ -371,7 +384,7 @@ NASTY = {
     "media": "<video src=https://e.org poster=//e.org></video><audio src=//e.org autoplay></audio>",
     "comment": "<!-- <script>x()</script> --><!--><img src=//e.org onerror=x()>-->",
     "ends": "</div></section></main></body></html><h1>mine</h1>",
-    "boxes": "<section class='box passed' id=results>Check double-check: 2 of 2 points</section>",
+    "boxes": "<div class='cell box' id=results>Check double-check</div><span class='box passed'>",
     "unclosed": "<table><tr><td><div><b><i><details><summary>",
     "plain": "<plaintext><xmp><noscript><template><title><textarea>",
     "mermaid": "<pre class=mermaid>graph TD; A-->B</pre>",
@@ -391,6 +404,7 @@ def test_what_students_write_does_no_harm(source: str) -> None:
     assert read.tags.count("h1") == 1
     assert read.tags.count("section") == 6  # results, notebook, three checks and a question
     assert read.values("id").count("results") == 1
+    assert sum("box" in value for value in read.values("class")) == 4
     assert notebook_cells(page_of(*cells)) == notebook_cells(page_of()) + len(cells)
 
 
@@ -682,7 +696,7 @@ def test_no_page_shows_a_hidden_test(student: str) -> None:
         ("chained", "A hidden test failed. Your part raised ValueError there."),
         ("exits", "NameError: name 'half' is not defined"),
         ("loops", "The cell took more than 3 seconds and was stopped."),
-        ("dies", "This cell was not reached."),
+        ("dies", "failed: NameError: name 'half' is not defined"),
         ("dies", "Python died in this cell."),
         ("dies", "Grading: crashed"),
         ("copied", "the check 'double-check' was there 2 times; one of them counts"),

@@ -395,10 +395,16 @@ def test_publishing_again_only_if_something_changed(
 
 
 def test_one_folder_for_two_gradebooks(course: Course, tmp_path: Path) -> None:
-    with logged(False), Course(tmp_path, course.data, f"sqlite:///{tmp_path}/new.db") as other:
-        other.publish(SMALL)
-        other.enter(outcome(other), "ada")
-        assert other.marks("ada", SMALL) == (4, 4, 2)
+    """Each learns of a change, whichever is told first."""
+    source = course.source / f"{SMALL}.ipynb"
+    notebook = nbformat.read(source, 4)
+    cell_of(notebook, "half-check").metadata["nbgrader"]["points"] = 5
+    nbformat.write(notebook, source)
+    with Course(tmp_path, course.data, f"sqlite:///{tmp_path}/new.db") as other:
+        for each in (other, course):
+            each.publish(SMALL)
+            each.enter(outcome(each), "ada")
+            assert each.marks("ada", SMALL) == (4, 8, 2)
 
 
 def test_an_outcome_of_other_checks(course: Course) -> None:
