@@ -167,7 +167,7 @@ class _Run:
         if outcome.digest != digest_of(load(submission), self.packs[lesson], self.how):
             return False
         entered = self.same_book and self.course.known(student, lesson)
-        self.take(submission, outcome, enter=not entered and outcome.notebook is not None)
+        self.take(submission, outcome, enter=not entered)
         return True
 
     def take(self, submission: Submission, outcome: Outcome, enter: bool = True) -> None:

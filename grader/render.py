@@ -48,7 +48,7 @@ def render_output(output: Any) -> Markup:
     if output.output_type == "stream":
         return _plain(output.text)
     if output.output_type == "error":
-        text = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
+        text = "\n".join(map(str, output.traceback)) or f"{output.ename}: {output.evalue}"
         return _plain(text, "error")
     for kind in KINDS:
         data = output.data.get(kind)
@@ -68,9 +68,10 @@ def _data(kind: str, data: str, output: Any) -> Markup | None:
         return _text(data)
     if kind == "image/svg+xml":  # as a picture, it runs and loads nothing
         data = base64.b64encode(data.encode(errors="replace")).decode()
-    about = output.get("metadata", {}).get(kind, {})
+    about = output.get("metadata", {}).get(kind)
+    alt = about.get("alt") if isinstance(about, dict) else ""
     return Markup('<img alt="{}" src="data:{};base64,{}">').format(
-        about.get("alt") or NO_ALT, kind, "".join(data.split())
+        alt or NO_ALT, kind, "".join(data.split())
     )
 
 

@@ -432,6 +432,13 @@ def test_odd_notebooks_have_a_page() -> None:
         new_markdown_cell(">" * 5000 + "[" * 5000),
         nbformat.v4.new_raw_cell("<script>raw()</script>"),
     ]
+    picture = shown(png=PNG)
+    picture.metadata = {"image/png": "x", "filenames": {"image/png": "https://e.org"}}
+    error = new_output("error", ename="E", evalue="x", traceback=[])
+    error.traceback = [{"a": 1}]
+    table = shown(html="")
+    table.data = {"text/html": {}}
+    cells[2].outputs = [picture, error, table]
     cells[1].metadata = {"tags": ['x"><script>'], "nbgrader": {}}
     text = assert_harmless(page_of(*cells)).words
     assert "<script>raw()</script>" in text
