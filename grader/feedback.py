@@ -15,12 +15,9 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 from course.learn.manifest import Lesson, lessons
 from grader.dissect import visible_source
-from grader.hidden_tests import PrepareFeedback, hide_hidden_tests
 from grader.outcome import CheckOutcome, Outcome
 from grader.render import render_code, render_output, render_text
 from grader.results import Status, points
-
-__all__ = ["HandMark", "PrepareFeedback", "hide_hidden_tests", "write_feedback"]
 
 TEMPLATE = Path(__file__).with_name("feedback.html.j2")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no page may contain these

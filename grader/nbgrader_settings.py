@@ -69,7 +69,7 @@ def course_settings(
         config.ExecuteNotebook.cell_seconds = cell_seconds
     config.GenerateFeedback.preprocessors = [
         "nbgrader.preprocessors.GetGrades",
-        "grader.feedback.PrepareFeedback",
+        "grader.hidden_tests.PrepareFeedback",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
     return config

@@ -20,7 +20,9 @@ from grader.errors import GraderError
 from grader.judge import CheckKey
 from grader.paths import ROOT
 
-ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # where an object lies in memory is new each time
+# What may differ between two runs of the same wrong answer: where an object lies in memory, on
+# which line of a cell something stands, what names stand for.
+INCIDENTAL = re.compile(r"0x[0-9a-f]{6,}|^line \d+ |^where .*\n?", re.MULTILINE)
 
 # The modules that a mark depends on, besides the sandbox's: when one changes, all is graded again.
 DECIDING = (
@@ -185,6 +187,5 @@ def _learn(pack: Pack, built: Any, root: Path, watch: Watch) -> list[Misconcepti
 
 
 def essence(message: str) -> str:
-    """A check's message without what may differ each time: addresses, and what names stand for."""
-    lines = [line for line in message.splitlines() if not line.startswith("where ")]
-    return ADDRESS.sub("0x", "\n".join(lines))
+    """A check's message without what may differ between two runs of the same answer."""
+    return INCIDENTAL.sub("", message)

@@ -1,12 +1,10 @@
 """The sandbox and a real Jupyter kernel give the same marks, on all lessons."""
 
-from pathlib import Path
-
 import nbformat
 import pytest
 
 from grader.bank import read_bank
-from grader.build import build_all
+from grader.build import Built, build_all
 from grader.lift import BEGIN, END
 from grader.pack import load_pack
 from grader.paths import ROOT
@@ -21,8 +19,37 @@ LIMITS = Limits(30, 150)
 PER_LESSON = 4  # wrong answers of each lesson that go through both
 
 
+def handed_in(built: Built, cells: dict[str, str]) -> bytes:
+    """A submission with these cells, by id."""
+    notebook = nbformat.reads(nbformat.writes(built.student), 4)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            lines = cells[cell.id].splitlines()
+            cell.source = "\n".join(x for x in lines if x.strip() not in (BEGIN, END))
+    return nbformat.writes(notebook).encode()
+
+
 @pytest.mark.parametrize("name", LESSONS)
-def test_both_give_the_same_marks(name: str, tmp_path: Path) -> None:
+def test_the_bank_holds_in_the_sandbox(name: str) -> None:
+    """Wrong answers lose points on their exercise, and are told by name; right ones lose nothing."""
+    built = LESSONS[name]
+    pack = load_pack(name, ROOT, ROOT / "grader")
+    solved = {cell.id: cell.source for cell in built.solved.cells}
+    for answer in read_bank(built):
+        job = Job("ada", name, handed_in(built, solved | {answer.exercise: answer.cell}))
+        checks = grade_submission(job, pack, How(LIMITS, unsafe=True)).checks
+        assert checks
+        lost = [check for check in checks if check.points < check.possible]
+        own = [check for check in lost if answer.exercise in check.exercises]
+        if answer.right:
+            assert not lost, (answer.place, lost)
+        else:
+            assert own, answer.place
+            assert any(answer.about in check.misconception for check in own), (answer.place, own)
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_both_give_the_same_marks(name: str) -> None:
     built = LESSONS[name]
     pack = load_pack(name, ROOT, ROOT / "grader")
     solved = {cell.id: cell.source for cell in built.solved.cells}
@@ -34,12 +61,7 @@ def test_both_give_the_same_marks(name: str, tmp_path: Path) -> None:
     versions = {"solved": solved, "untouched": empty, "otherwise right": solved | right}
     versions |= {answer.about: solved | {answer.exercise: answer.cell} for answer in some}
     for about, cells in versions.items():
-        notebook = nbformat.reads(nbformat.writes(built.student), 4)
-        for cell in notebook.cells:
-            if cell.metadata.get("nbgrader", {}).get("solution"):
-                lines = cells[cell.id].splitlines()
-                cell.source = "\n".join(x for x in lines if x.strip() not in (BEGIN, END))
-        job = Job("ada", name, nbformat.writes(notebook).encode())
+        job = Job("ada", name, handed_in(built, cells))
         marks = {}
         for executor in ("sandbox", "jupyter"):
             outcome = grade_submission(job, pack, How(LIMITS, executor, unsafe=True))
