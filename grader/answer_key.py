@@ -79,6 +79,7 @@ class _Reference:
         known, message = self._look(site, values)
         if not site.nested:
             self.key.expected[number].append(known)
+        self.judge.hidden = site.call.hidden
         if not self.judge.hear({"site": number, **message}):
             raise AssertionError(self.judge.message() or "the check fails")
 

@@ -40,6 +40,11 @@ class ForkServer:
     """
 
     def __init__(self, layers: bool = True) -> None:
+        if sys.platform != "linux":
+            raise GraderError(
+                "the sandbox needs Linux: grade in a container or a virtual machine, or use "
+                "--executor jupyter --unsafe if you would run these notebooks yourself"
+            )
         self.layers = layers
         self.wall, words = wrapper((*python_folders(), *SEEN)) if layers else ("", [])
         self._scratch = tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True)

@@ -68,6 +68,7 @@ class Judge:
         self.failed_at: int | None = None
         self.problem = ""
         self.credit: float | None = None
+        self.hidden = False  # whether the hidden part is under way
         self.odd = ""  # a message that no honest run of the check sends
         self._calls = [0] * len(sites)
 
@@ -78,6 +79,9 @@ class Judge:
             self.odd = "a value for no assertion of the check"
             return self._fail(-1, "Something other than the check sent a value.")
         site = self.sites[number]
+        if site.call.hidden != self.hidden and not site.nested:
+            self.odd = "a value for another part of the check"
+            return self._fail(-1, "Something other than the check sent a value.")
         call = self._calls[number]
         self._calls[number] += 1
         expected = self.key.expected[number]

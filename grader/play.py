@@ -149,11 +149,14 @@ def play_on(server: ForkServer, cells: list[Cell], lesson: str, limits: Limits) 
     player = _Play(cells, lesson, limits, server)
     try:
         player.run()
+    except Lost:
+        raise Lost(player.played) from None
+    try:
         used = player.server.clear()
         player.played.cpu_seconds = round(float(used["seconds"]), 3)
         player.played.memory = int(used["memory"])
-    except Lost:
-        raise Lost(player.played) from None
+    except Lost:  # the notebook was through; only what it has left would not go
+        drop_server_of_this_thread()
     return player.played
 
 
@@ -302,10 +305,8 @@ class _Play:
 
     def _note_death(self, why: str) -> None:
         """The process is gone: its cell costs what depends on it, and nothing else."""
-        if self.place < 0:
-            self.deadly |= set(range(len(self.cells)))
-            self.trouble(Status.CRASHED, f"{why} before the first cell")
-            return
+        if self.place < 0:  # no cell has run: that is the sandbox's trouble
+            raise Lost
         cell = self.cells[self.place]
         self.deadly.add(self.place)
         if why == SLOW:
@@ -456,6 +457,7 @@ class _Play:
 
     def _play_hidden(self, lines: _Lines, number: int, cell: Cell, checked: Checked) -> None:
         assert cell.check is not None
+        checked.judge.hidden = True
         code = _compiled(cell.check.hidden, cell.id)
         lines.say({"cell": number, "code": code, "sites": _sites(cell.check, hidden=True)})
         deadline = time.monotonic() + max(1.0, min(self.limits.cell_seconds, self._left()))

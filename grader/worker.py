@@ -307,7 +307,7 @@ def _judge(outcome: Outcome, lesson: Lesson, played: Played) -> None:
     outcome.findings += played.findings
     outcome.layers = played.layers
     outcome.cpu_seconds, outcome.memory = played.cpu_seconds, played.memory
-    setup = next(iter(played.outputs.values()), [])
+    setup = played.outputs.get(0, [])
     failed = [x for x in setup if isinstance(x, dict) and x.get("output_type") == "error"]
     if failed and not any(checked.finished for checked in played.checks.values()):
         outcome.status = outcome.status.worst(Status.CRASHED)

@@ -17,14 +17,17 @@ import psutil
 import pytest
 from graded_class import FILES, HOW, PUPILS, graded_class
 from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.apps import NbGraderAPI
 from small_course import OTHER, SMALL, cell_of, handed_in, make_course
 from typer.testing import CliRunner
 
 import grader.worker
+from course.learn.lab import environment
 from grader.cli import app
 from grader.demo import run_demo
 from grader.errors import GraderError
 from grader.grade import grade
+from grader.nbgrader_settings import course_settings
 from grader.paths import ROOT
 from grader.results import Result, Status, write_csv
 
@@ -388,3 +391,33 @@ def test_marks_that_cannot_be_written_are_told_first(tmp_path: Path) -> None:
     with pytest.raises(GraderError, match="cannot be written"):
         grade(path, root, csv=tmp_path)
     assert not (root / "grader" / "submitted").exists()
+
+
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's
+def test_nbgraders_own_autograde_runs_in_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What formgrader's button does."""
+    root = make_course(tmp_path, SMALL)
+    monkeypatch.setenv("PATH", environment(root)["PATH"])
+    settings = course_settings(root)
+    settings.ExecuteNotebook.unsafe = True
+    api = NbGraderAPI(config=settings)
+    assert api.generate_assignment("1_unit")["success"]
+    pupils = {
+        "ada": handed_in(),
+        "bob": handed_in(half="import os\nos._exit(1)"),
+        "cyd": handed_in(double="def double(x): return abs(2 * x)"),
+    }
+    for student, notebook in pupils.items():
+        path = root / f"grader/submitted/{student}/{SMALL}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
+        answer = api.autograde("1_unit", student)
+        assert answer["success"], answer
+    with Gradebook(settings.CourseDirectory.db_url) as book:
+        scores = {
+            student: book.find_submission_notebook("1_small", "1_unit", student).score
+            for student in pupils
+        }
+    assert scores == {"ada": 4, "bob": 2, "cyd": 2}
