@@ -235,18 +235,21 @@ class _Play:
         self.place = -1  # of the cell under way
         self.played = Played()
         self.deadly: set[int] = set()  # cells that killed Python, or would not stop
-        self.slow: list[str] = []
+        self.slow: dict[int, str] = {}  # cells that took too long, and what to call them
+        self.late = ""  # the first cell that the time of the whole notebook did not suffice for
         for cell in cells:
             if cell.check is not None and cell.key is not None:
                 self.played.checks[cell.id] = Checked(Judge(cell.check.sites, cell.key))
 
     def run(self) -> None:
         """Run all of it."""
+        last = False
         while True:
             job = self.server.start(self.lesson, self.limits)
             self.pid, self.place = job.pid, -1
             try:
                 self._follow(job)
+                self.deadline = time.monotonic() + self.limits.notebook_seconds
                 self._hidden(job)
                 break
             except _Died as reason:
@@ -257,17 +260,27 @@ class _Play:
                 job.close()
             self.server.signal("kill", self.pid)
             self._note_death(why)
-            if len(self.deadly) > MAX_DEATHS or self._left() < 0:
+            if last or len(self.deadly) > MAX_DEATHS:
                 break
-            for cell in self.cells:  # those that held so far are tried once more
+            if self._left() < 0:  # once more, without all that has cost so much time
+                last = True
+                self.deadly |= set(self.slow)
+                self.deadline = time.monotonic() + self.limits.notebook_seconds
+            for cell in self.cells:  # those that held so far are tried again
                 checked = self.played.checks.get(cell.id)
                 if checked is not None and not checked.message:
-                    self.played.checks[cell.id] = Checked(
-                        Judge(checked.judge.sites, checked.judge.key)
-                    )
-        if self.slow:
-            called = ", ".join(dict.fromkeys(self.slow))
+                    judge = Judge(checked.judge.sites, checked.judge.key)
+                    self.played.checks[cell.id] = Checked(judge)
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        if self.late:
+            seconds = f"{self.limits.notebook_seconds:g}"
+            words = f"the notebook took more than {seconds} seconds, which ended in {self.late}"
+            self.trouble(Status.TIMEOUT, words)
+        elif self.slow:
             seconds = f"{self.limits.cell_seconds:g}"
+            called = ", ".join(dict.fromkeys(self.slow.values()))
             self.trouble(Status.TIMEOUT, f"more than {seconds} seconds: {called}")
         for cell in self.cells:
             checked = self.played.checks.get(cell.id)
@@ -287,8 +300,9 @@ class _Play:
         """What the sandbox must know of the cells, and no more."""
         cells: list[dict[str, Any]] = []
         for number, cell in enumerate(self.cells):
-            if number in self.deadly:
-                cells.append({})
+            checked = self.played.checks.get(cell.id)
+            if number in self.deadly or (checked is not None and checked.message):
+                cells.append({})  # it has had its turn
             elif cell.check is None:
                 cells.append({"source": cell.source})
             else:
@@ -310,9 +324,7 @@ class _Play:
         cell = self.cells[self.place]
         self.deadly.add(self.place)
         if why == SLOW:
-            seconds = f"{self.limits.cell_seconds:g}"
-            words = f"The cell took more than {seconds} seconds and could not be stopped."
-            self.slow.append(cell.called)
+            words = f"{self._took_too_long(self.place)} and could not be stopped."
             name = "CellTimeoutError"
         else:
             words = f"{why} in this cell."
@@ -324,6 +336,14 @@ class _Play:
         else:
             self.played.outputs[self.place] = [error_output(name, words)]
 
+    def _took_too_long(self, number: int) -> str:
+        """Note that a cell did; returns it in words."""
+        self.slow[number] = self.cells[number].called
+        if self._left() > 0:
+            return f"The cell took more than {self.limits.cell_seconds:g} seconds"
+        self.late = self.late or self.cells[number].called
+        return f"The notebook took more than {self.limits.notebook_seconds:g} seconds up to here"
+
     def _follow(self, job: Job) -> None:
         """Follow the main process to its end: all that a student may see comes from here."""
         lines = _Lines(job.main)
@@ -334,8 +354,6 @@ class _Play:
             allowed = min(self.limits.cell_seconds - (time.monotonic() - began), self._left())
             words = self._next(lines, allowed)
             if "start" in words:
-                if self._left() < 0:
-                    raise _Died(SLOW)
                 self.place = self._cell(words["start"])
                 checked = self.played.checks.get(self.cells[self.place].id)
                 if checked is not None:
@@ -362,8 +380,7 @@ class _Play:
         if words is None or "done" not in words:
             raise _Died(SLOW)
         cell = self.cells[self.place]
-        self.slow.append(cell.called)
-        took = f"The cell took more than {self.limits.cell_seconds:g} seconds and was stopped."
+        took = f"{self._took_too_long(self.place)} and was stopped."
         checked = self.played.checks.get(cell.id)
         if checked is not None:
             checked.fail(took)
@@ -441,16 +458,16 @@ class _Play:
                     waiting.pop(0)
                 return
             except (_Died, KeyError, TypeError, ValueError) as reason:
-                self._note_hidden_death(str(reason), *waiting.pop(0)[1:])
+                self._note_hidden_death(str(reason), *waiting.pop(0))
         for _, _, checked in waiting:
             checked.fail(f"{HIDDEN_FAILED} Python died too often before it. {TRY}", hidden=True)
 
-    def _note_hidden_death(self, why: str, cell: Cell, checked: Checked) -> None:
+    def _note_hidden_death(self, why: str, number: int, cell: Cell, checked: Checked) -> None:
         self.server.signal("kill", self.pid)
         how = "It took too long there." if why == SLOW else "Python died there."
         checked.fail(f"{HIDDEN_FAILED} {how} {TRY}", hidden=True)
         if why == SLOW:
-            self.slow.append(cell.called)
+            self._took_too_long(number)
         else:
             where = f"in a hidden test of {cell.called}"
             self.trouble(Status.CRASHED, f"Python died {where}; what does not need it counts")
