@@ -36,6 +36,7 @@ from grader.build import Built, build_lesson
 from grader.fork_server import ForkServer
 from grader.grade import grade
 from grader.lift import BEGIN, END
+from grader.pack import load_pack
 from grader.paths import ROOT
 
 UNIT = "1_micrograd"
@@ -77,9 +78,9 @@ def make_course(root: Path) -> Path:
     for name in ("solutions", "notebooks", "lessons"):
         shutil.copytree(ROOT / name, root / name)
     (root / "grader").mkdir()
-    packs = ROOT / "grader" / "packs"
-    if packs.exists():
-        shutil.copytree(packs, root / "grader" / "packs")
+    for lesson in LESSONS:  # once for each version of a lesson, not for each class
+        load_pack(lesson, ROOT, ROOT / "grader")
+    shutil.copytree(ROOT / "grader" / "packs", root / "grader" / "packs")
     return root
 
 

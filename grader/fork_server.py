@@ -34,17 +34,19 @@ class ForkServer:
 
     Args:
         layers: whether notebooks give up their rights; without it, they run with the grader's.
+        with_numba: whether to have numba loaded too, which takes a second.
 
     Raises:
         GraderError: if it cannot be started.
     """
 
-    def __init__(self, layers: bool = True) -> None:
+    def __init__(self, layers: bool = True, with_numba: bool = False) -> None:
         if sys.platform != "linux":
             raise GraderError(
                 "the sandbox needs Linux: grade in a container or a virtual machine, or use "
                 "--executor jupyter --unsafe if you would run these notebooks yourself"
             )
+        self.kind = (layers, with_numba)
         self.layers = layers
         self.wall, words = wrapper((*python_folders(), *SEEN)) if layers else ("", [])
         self._scratch = tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True)
@@ -54,7 +56,7 @@ class ForkServer:
         command = [*words, sys.executable, "-m", "grader.sandbox.server", str(theirs.fileno())]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*command, "walled" if self.wall else "open", scratch],
+                [*command, "walled" if self.wall else "open", scratch, *["numba"] * with_numba],
                 cwd=ROOT if self.wall != "bubblewrap" else None,
                 env=_environment(scratch),
                 stdin=subprocess.DEVNULL,
@@ -181,7 +183,7 @@ _servers: dict[int, ForkServer] = {}  # by thread
 _stopped = threading.Event()
 
 
-def server_of_this_thread(layers: bool) -> ForkServer:
+def server_of_this_thread(layers: bool, with_numba: bool = False) -> ForkServer:
     """The fork server of the calling thread; made if there is none.
 
     Raises:
@@ -190,9 +192,9 @@ def server_of_this_thread(layers: bool) -> ForkServer:
     if _stopped.is_set():
         raise GraderError("grading was stopped")
     server = _servers.get(threading.get_ident())
-    if server is None or server.layers != layers:
+    if server is None or server.kind != (layers, with_numba):
         drop_server_of_this_thread()
-        server = _servers[threading.get_ident()] = ForkServer(layers)
+        server = _servers[threading.get_ident()] = ForkServer(layers, with_numba)
         if _stopped.is_set():  # while it started
             drop_server_of_this_thread()
             raise GraderError("grading was stopped")

@@ -115,7 +115,13 @@ class Played:
     memory: int = 0
 
 
-def play(cells: list[Cell], lesson: str, limits: Limits, layers: bool = True) -> Played:
+def play(
+    cells: list[Cell],
+    lesson: str,
+    limits: Limits,
+    layers: bool = True,
+    with_numba: bool = False,
+) -> Played:
     """Run a notebook's cells in a sandbox.
 
     Args:
@@ -123,13 +129,14 @@ def play(cells: list[Cell], lesson: str, limits: Limits, layers: bool = True) ->
         lesson: "<unit>/<lesson>", whose parts it must not see.
         limits: how much it may use.
         layers: whether there is a sandbox; without, only for code that one would run oneself.
+        with_numba: whether the lesson uses numba, which is then there at once.
 
     Returns:
         What came of it, whatever it was.
     """
     for last_try in (False, True):
         try:
-            return play_on(server_of_this_thread(layers), cells, lesson, limits)
+            return play_on(server_of_this_thread(layers, with_numba), cells, lesson, limits)
         except Lost as lost:
             drop_server_of_this_thread()
             if last_try:
@@ -394,7 +401,7 @@ class _Play:
         processes, size = self.server.load()
         if processes > self.limits.processes or size > 2 * self.limits.memory:
             drop_server_of_this_thread()
-            self.server = server_of_this_thread(self.server.layers)
+            self.server = server_of_this_thread(*self.server.kind)
             too = "too many processes were started"
             raise _Died(too if processes > self.limits.processes else "too much memory was taken")
 

@@ -175,7 +175,8 @@ def _grade(job: Job, pack: Pack, how: How, outcome: Outcome) -> None:
             if cell.cell_type == "code" and cell.source.strip() and place not in not_run
         ]
         cells = [_cell(notebook.cells[place], lesson) for place in places]
-        played = play(cells, pack.lesson, how.limits, how.layers)
+        with_numba = "numba" in pack.solved
+        played = play(cells, pack.lesson, how.limits, how.layers, with_numba)
         _set_outputs(notebook, places, played)
         _judge(outcome, lesson, played)
         kept = {"not_run": [notebook.cells[place].id for place in sorted(not_run)]}

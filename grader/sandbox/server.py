@@ -1,8 +1,8 @@
 """The fork server: has the libraries loaded, and makes a fresh process of itself for each notebook.
 
-    python -m grader.sandbox.server FD
+    python -m grader.sandbox.server FD walled|open FOLDER [numba]
 
-FD is a socket to the grader, of the kind that keeps messages apart. The server never runs student code: a
+FD is a socket to the grader, of the kind that keeps messages apart; FOLDER is where notebooks may write. The server never runs student code: a
 process that it forks gives up its rights first, and then plays one notebook (`player.py`).
 """
 
@@ -35,23 +35,18 @@ TOOLS = ("course.cli", "course.learn.lab", "course.learn.validate", "course.lear
 COURSE = Path(course.__path__[0])
 
 
-def preload() -> None:
-    """Load what notebooks use, and let numba's compiler warm up."""
+def preload(with_numba: bool) -> None:
+    """Load what notebooks use, and let numba's compiler warm up if they use that."""
     import matplotlib.pyplot  # noqa: F401
-    import numba
-    import numpy as np
 
     for info in pkgutil.walk_packages(course.__path__, "course."):
         if not info.name.startswith(TOOLS):
             importlib.import_module(info.name)
+    if with_numba:
+        import numba
+        import numpy as np
 
-    def total(numbers: Any) -> Any:
-        result = 0.0
-        for i in range(numbers.size):
-            result += numbers[i]
-        return result
-
-    numba.njit(total)(np.ones(2))
+        numba.njit(lambda numbers: numbers.sum())(np.ones(2))
     make_shell()
 
 
@@ -173,8 +168,9 @@ def main() -> None:
     """Serve the grader whose socket is given."""
     control = socket.socket(fileno=int(sys.argv[1]))
     walled, scratch = sys.argv[2] == "walled", Path(sys.argv[3])
+    with_numba = "numba" in sys.argv[4:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the grader
-    preload()
+    preload(with_numba)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     protect_server()
     gc.collect()
