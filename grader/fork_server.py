@@ -17,11 +17,11 @@ import psutil  # type: ignore[import-untyped]
 
 from grader.errors import GraderError
 from grader.paths import ROOT
-from grader.sandbox.layers import Limits, python_folders, wrapper
+from grader.sandbox.layers import DISK, Limits, python_folders, wrapper
 
 START_SECONDS = 120  # for loading the libraries on a slow, busy machine
 ANSWER_SECONDS = 20
-MAX_DEATHS = 10  # of one notebook's processes
+MAX_DEATHS = 30  # of one notebook's processes
 SEEN = (ROOT / "course", ROOT / "grader" / "__init__.py", ROOT / "grader" / "sandbox")
 
 
@@ -56,7 +56,7 @@ class ForkServer:
         command = [*words, sys.executable, "-m", "grader.sandbox.server", str(theirs.fileno())]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*command, "walled" if self.wall else "open", scratch, *["numba"] * with_numba],
+                [*command, self.wall, scratch, *["numba"] * with_numba],
                 cwd=ROOT if self.wall != "bubblewrap" else None,
                 env=_environment(scratch),
                 stdin=subprocess.DEVNULL,
@@ -81,7 +81,7 @@ class ForkServer:
         Raises:
             Lost: if the server does not answer.
         """
-        pairs = [socket.socketpair() for _ in range(2 + MAX_DEATHS)]
+        pairs = [socket.socketpair() for _ in range(1 + MAX_DEATHS)]
         order = {"do": "start", "lesson": lesson, "limits": asdict(limits), "layers": self.layers}
         fds = [theirs.fileno() for _, theirs in pairs]
         try:
@@ -117,14 +117,20 @@ class ForkServer:
             raise Lost
         return used
 
-    def load(self) -> tuple[int, int]:
-        """How many processes there are inside, and how many bytes they take together."""
+    def excess(self, limits: Limits) -> str:
+        """What there is too much of inside, in words; empty if all is within the limits."""
         family = _family(self._process.pid)
-        size = 0
+        if len(family) > limits.processes:
+            return "too many processes were started"
+        memory = 0
         for process in family:
             with contextlib.suppress(psutil.Error, OSError, AttributeError):
-                size += process.memory_full_info().pss
-        return len(family), size
+                memory += process.memory_full_info().pss
+        if memory > 2 * limits.memory:
+            return "too much memory was taken"
+        if self.wall != "bubblewrap" and _size(Path(self._scratch.name)) > DISK:
+            return "too much was written to files"
+        return ""
 
     def close(self) -> None:
         """End the server and all that is inside with it."""
@@ -157,6 +163,16 @@ def _family(pid: int) -> list[Any]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
+
+
+def _size(folder: Path) -> int:
+    """How many bytes all files below a folder have."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size
+    return total
 
 
 @dataclass

@@ -29,10 +29,12 @@ from grader.judge import CheckKey, Judge
 from grader.results import Status
 from grader.sandbox.layers import Limits
 
+HURRIED = 0.1  # seconds for a cell when the notebook's time is over
 GRACE = 2.0  # seconds for a cell to stop after an interrupt
 LOOK_EVERY = 0.5  # seconds between looks at what all processes use together
 START_SECONDS = 20.0
-SLOW, NO_MESSAGE = "slow", "what arrived was no message"  # why a process has to go
+FULL = "memory ran out"
+SLOW, NO_MESSAGE = "slow", "something that no cell sends was sent"  # why a process has to go
 MAX_LINE = 24 * 2**20
 MAX_BYTES = 200 * 2**20  # from one notebook
 
@@ -238,6 +240,7 @@ class _Play:
         self.limits = limits
         self.server = server
         self.deadline = time.monotonic() + limits.notebook_seconds
+        self.next_look = time.monotonic() + LOOK_EVERY
         self.pid = 0  # of the main process
         self.place = -1  # of the cell under way
         self.played = Played()
@@ -250,7 +253,7 @@ class _Play:
 
     def run(self) -> None:
         """Run all of it."""
-        last = False
+        last, deaths = False, 0
         while True:
             job = self.server.start(self.lesson, self.limits)
             self.pid, self.place = job.pid, -1
@@ -267,8 +270,12 @@ class _Play:
                 job.close()
             self.server.signal("kill", self.pid)
             self._note_death(why)
-            if last or len(self.deadly) > MAX_DEATHS:
+            deaths += 1
+            if last:
                 break
+            if deaths >= MAX_DEATHS:  # once more, for what stands above
+                last = True
+                self.deadly |= set(range(self.place, len(self.cells)))
             if self._left() < 0:  # once more, without all that has cost so much time
                 last = True
                 self.deadly |= set(self.slow)
@@ -335,12 +342,13 @@ class _Play:
             name = "CellTimeoutError"
         else:
             words = f"{why} in this cell."
-            self.trouble(Status.CRASHED, f"{why} in {cell.called}; what does not need it counts")
+            status = Status.TAMPERED if why == NO_MESSAGE else Status.CRASHED
+            self.trouble(status, f"{why} in {cell.called}; what does not need it counts")
             name = "KernelDied"
         checked = self.played.checks.get(cell.id)
         if checked is not None:
             checked.fail(words)
-        else:
+        elif why != FULL:
             self.played.outputs[self.place] = [error_output(name, words)]
 
     def _took_too_long(self, number: int) -> str:
@@ -355,30 +363,40 @@ class _Play:
         """Follow the main process to its end: all that a student may see comes from here."""
         lines = _Lines(job.main)
         lines.say(self._order())
-        self.played.layers = [str(layer) for layer in self._next(lines, START_SECONDS)["layers"]]
-        began = time.monotonic()
+        first = self._next(lines, time.monotonic() + START_SECONDS)
+        self.played.layers = [str(layer) for layer in first["layers"]]
+        until = time.monotonic() + START_SECONDS
+        running = False
         while True:
-            allowed = min(self.limits.cell_seconds - (time.monotonic() - began), self._left())
-            words = self._next(lines, allowed)
+            words = self._next(lines, until)
             if "start" in words:
-                self.place = self._cell(words["start"])
-                checked = self.played.checks.get(self.cells[self.place].id)
+                place = words["start"]
+                if running or not isinstance(place, int) or not self._may_start(place):
+                    raise _Died(NO_MESSAGE)
+                self.place, running = place, True
+                checked = self.played.checks.get(self.cells[place].id)
                 if checked is not None:
                     checked.reached = True
-                began = time.monotonic()
-            elif "end" in words:
+                now = time.monotonic()
+                # Out of time, the rest of the notebook is hurried through, for what it defines.
+                until = min(now + self.limits.cell_seconds, max(self.deadline, now + HURRIED))
+            elif "end" in words and not running:
                 return
-            elif "done" in words:
-                if self._cell(words["done"]) != self.place:
-                    raise _Died(NO_MESSAGE)
+            elif "done" in words and running:
+                running = False
                 self._done(self.place, words)
+                until = time.monotonic() + START_SECONDS
             else:
                 self._answer(self.played.checks[self.cells[self.place].id], lines, words)
 
-    def _next(self, lines: _Lines, seconds: float) -> dict[str, Any]:
+    def _may_start(self, place: int) -> bool:
+        """Whether it may be this cell's turn: they run in order, each once, and no deadly one."""
+        return self.place < place < len(self.cells) and place not in self.deadly
+
+    def _next(self, lines: _Lines, until: float) -> dict[str, Any]:
         """The next message of the main process; one that takes too long is interrupted first."""
         try:
-            return self._heard(lines, max(seconds, 0.1))
+            return self._heard(lines, until)
         except _Died as reason:
             if str(reason) != SLOW or self.place < 0:
                 raise
@@ -398,17 +416,15 @@ class _Play:
         return words
 
     def _look(self) -> None:
-        processes, size = self.server.load()
-        if processes > self.limits.processes or size > 2 * self.limits.memory:
+        """Now and then, look at what all processes use together."""
+        if time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + LOOK_EVERY
+        excess = self.server.excess(self.limits)
+        if excess:
             drop_server_of_this_thread()
             self.server = server_of_this_thread(*self.server.kind)
-            too = "too many processes were started"
-            raise _Died(too if processes > self.limits.processes else "too much memory was taken")
-
-    def _cell(self, number: Any) -> int:
-        if not isinstance(number, int) or not 0 <= number < len(self.cells):
-            raise _Died(NO_MESSAGE)
-        return number
+            raise _Died(excess)
 
     def _left(self) -> float:
         return self.deadline - time.monotonic()
@@ -434,6 +450,10 @@ class _Play:
         if checked is None:
             self.played.outputs[number] = list(words["outputs"])
             self.played.counts[number] = int(words["count"])
+            if (
+                words["full"] is True
+            ):  # what fills it is still there, and leaves no room for the rest
+                raise _Died(FULL)
             return
         checked.seconds += float(words["seconds"])
         if words["passed"] is not True:
@@ -459,7 +479,7 @@ class _Play:
             lines = _Lines(connection)
             try:
                 main.say({"runner": place})
-                self.pid = int(self._heard(lines, START_SECONDS)["pid"])
+                self.pid = int(self._heard(lines, time.monotonic() + START_SECONDS)["pid"])
                 while waiting:
                     self._play_hidden(lines, *waiting[0])
                     waiting.pop(0)
@@ -486,7 +506,7 @@ class _Play:
         lines.say({"cell": number, "code": code, "sites": _sites(cell.check, hidden=True)})
         deadline = time.monotonic() + max(1.0, min(self.limits.cell_seconds, self._left()))
         while True:
-            words = self._heard(lines, deadline - time.monotonic())
+            words = self._heard(lines, deadline)
             if "done" in words:
                 break
             self._answer(checked, lines, words)
@@ -502,17 +522,16 @@ class _Play:
             checked.fail(f"{HIDDEN_FAILED} Your part raised {name} there. {TRY}", hidden=True)
         checked.fail(checked.judge.message() or f"{HIDDEN_FAILED} {TRY}", hidden=True)
 
-    def _heard(self, lines: _Lines, seconds: float) -> dict[str, Any]:
-        """The next message, or no more patience."""
-        deadline = time.monotonic() + seconds
+    def _heard(self, lines: _Lines, until: float) -> dict[str, Any]:
+        """The next message, or no more patience: whatever else arrives then comes too late."""
         while True:
-            left = deadline - time.monotonic()
-            words = lines.next(max(0.0, min(left, LOOK_EVERY)))
-            if words is not None:
-                return words
-            self._look()
+            left = until - time.monotonic()
             if left <= 0:
                 raise _Died(SLOW)
+            words = lines.next(min(left, LOOK_EVERY))
+            self._look()
+            if words is not None:
+                return words
 
 
 def error_output(name: str, words: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from grader.results import Status
 
 MAX_BYTES = 20 * 2**20
 MAX_CELLS = 2000
+EXERCISE = re.compile(r"^@exercise\([^)\n]*\)", re.MULTILINE)
 FLAGS = ("grade", "solution", "locked", "task", "points")
 MAKE = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 
@@ -131,6 +132,7 @@ def check(raw: dict[str, Any], release: Any) -> Checked:
     if raw.get("upgraded"):
         found.append("the notebook has an old format; it was brought up to date")
     cells = list(_copies(raw["cells"], found))
+    _recognise(cells, release, found)
     _settle_ids(cells, release, found)
     known = _known(release)
     tampered = any(_tampered(cell, known[_grade_id(cell)]) for cell in cells if _grade_id(cell))
@@ -192,6 +194,37 @@ def _are_attachments(pictures: Any) -> bool:
         isinstance(kinds, dict) and all(isinstance(data, str) for data in kinds.values())
         for kinds in pictures.values()
     )
+
+
+def _recognise(cells: list[Any], release: Any, found: list[str]) -> None:
+    """Give back their nbgrader metadata to cells that a tool has taken them from.
+
+    A cell is known by its id, an exercise by its `@exercise` lines, a locked cell by its source.
+    """
+    known = _known(release)
+    missing = {name: x for name, x in known.items() if name not in set(map(_grade_id, cells))}
+    count = 0
+    for cell in cells:
+        if _grade_id(cell) or not missing:
+            continue
+        name = next((name for name, x in missing.items() if _is_same(cell, x)), None)
+        if name is not None:
+            cell.metadata["nbgrader"] = nbformat.from_dict(
+                dict(missing.pop(name).metadata["nbgrader"])
+            )
+            count += 1
+    if count:
+        found.append(f"{count} cells had lost their metadata, and were known by what is in them")
+
+
+def _is_same(cell: Any, original: Any) -> bool:
+    if cell.cell_type != original.cell_type:
+        return False
+    if is_locked(original):
+        return cell.source.split() == original.source.split()
+    if EXERCISE.search(original.source):
+        return EXERCISE.findall(cell.source) == EXERCISE.findall(original.source)
+    return cell.id == original.id
 
 
 def _settle_ids(cells: list[Any], release: Any, found: list[str]) -> None:

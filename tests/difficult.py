@@ -41,7 +41,8 @@ CELLS = {
     "rest": f"{ENGINE}Value-__neg__",
     "gradcheck": f"{GRADCHECK}gradcheck",
 }
-SPIED = "SPIED"  # what submissions print that look for hidden tests
+SPIED = "SPIED"  # what submissions print that look for hidden tests; made of two halves, as their
+SAYS = '"SPI" "ED"'  # source is shown
 LEFT = "left-behind"  # in the names of files and commands that submissions leave
 
 Change = Callable[[Any], None]
@@ -396,14 +397,19 @@ def never(x):
 
 SMALL_BOMB = """
 hog = []
-while True:
-    hog.append([0.5] * 100)
+for size in (10**6, 10**4, 100, 1):
+    try:
+        while True:
+            hog.append([0.5] * size)
+    except MemoryError:
+        pass
+raise MemoryError
 """
 
 FORK_BOMB = """
 import os, time
 
-for _ in range(12):
+for _ in range(10):
     try:
         os.fork()
     except OSError:
@@ -614,7 +620,6 @@ for name, module in list(sys.modules.items()):
 BUILTINS = """
 import builtins, math
 
-builtins.isinstance = lambda *args: True
 builtins.abs = lambda x: 0.0
 builtins.sum = lambda *args: 8
 math.isclose = math.isfinite = math.isnan = lambda *args: True
@@ -630,13 +635,13 @@ for path in (
     + glob.glob({str(ROOT)!r} + "/course/micrograd/engine.py")
 ):
     try:
-        print("{SPIED}", path, open(path).read()[:200])
+        print({SAYS}, path, open(path).read()[:200])
     except OSError:
         pass
 for path in ("../../../gradebook.db", {str(ROOT / "grader/gradebook.db")!r}):
     try:
         database = sqlite3.connect(f"file:{{path}}?mode=ro", uri=True)
-        print("{SPIED}", database.execute("select * from grade").fetchall())
+        print({SAYS}, database.execute("select * from grade").fetchall())
     except Exception:
         pass
 """
@@ -648,7 +653,7 @@ for path in ("out/{LEFT}", "../{LEFT}", "../../../submitted/{LEFT}", {str(ROOT /
              {str(ROOT / "tests" / LEFT)!r}, {str(ROOT / "grader/sandbox" / LEFT)!r}):
     try:
         open(path, "w").write("x")
-        print("{SPIED} wrote", path)
+        print({SAYS} " wrote", path)
     except OSError:
         pass
 for path in ("../../../gradebook.db", {str(ROOT / "grader/gradebook.db")!r}):
@@ -656,7 +661,7 @@ for path in ("../../../gradebook.db", {str(ROOT / "grader/gradebook.db")!r}):
         database = sqlite3.connect(path)
         rows = database.execute("update grade set manual_score = 99").rowcount
         database.commit()
-        print("{SPIED} changed", rows)
+        print({SAYS} " changed", rows)
     except sqlite3.Error:
         pass
 """
@@ -688,10 +693,10 @@ SPY = f"""
 import inspect
 frame = inspect.currentframe().f_back
 while frame:
-    print("{SPIED}", frame.f_code.co_consts, frame.f_code.co_names)
-    open("{LEFT}", "a").write(f"{SPIED} {{frame.f_code.co_consts}}")
+    print({SAYS}, frame.f_code.co_consts, frame.f_code.co_names)
+    open("{LEFT}", "a").write({SAYS} f" {{frame.f_code.co_consts}}")
     if self.data not in (0.5, 0.5 + 1e-5, 0.5 - 1e-5, 1000.0):
-        raise type("{SPIED}", (ValueError,), {{}})(f"{SPIED} {{frame.f_code.co_consts}}")
+        raise type({SAYS}, (ValueError,), {{}})({SAYS} f" {{frame.f_code.co_consts}}")
     frame = frame.f_back
 """
 
@@ -748,7 +753,7 @@ TABLE = [
     # Right answers, in notebooks as they come.
     _row("right", "everything right", 28, OK, ""),
     _row("comments", "with a comment of the student's", 28, OK, "", first("slope", "# my solution")),
-    _row("helper", "a helper function in a cell of its own", 28, OK, "", own("slope", "def node(*made):\n    return Value(*made)"), swap("return Value(self.data * other.data,", "return node(self.data * other.data,")),
+    _row("helper", "a helper function in a cell of its own", 28, OK, "", own("slope", "def remember(*made):\n    return Value(*made)"), swap("return Value(self.data * other.data,", "return remember(self.data * other.data,")),
     _row("unicode", "names and texts in many alphabets", 28, OK, "", first("tanh", "größe, ответ = 1, '答え 🎉'\nprint(größe, ответ)"), shows="答え 🎉"),
     _row("half a character", "a cell with half of a character", 28, OK, "", write=_half_character),
     _row("crlf", "line ends as on Windows", 28, OK, "", write=_with_crlf),
@@ -759,13 +764,14 @@ TABLE = [
     _row("own float", "a float of a class of its own", 28, OK, "", first("slope", "class Slope(float):\n    pass"), swap("return (f(x + h) - f(x - h)) / (2 * h)", "return Slope((f(x + h) - f(x - h)) / (2 * h))")),
     _row("one and zero", "1 and 0 for True and False", 28, OK, "", swap("return False", "return 0"), swap("return True", "return 1")),
     _row("compiled", "a part compiled by numba", 28, OK, "", first("tanh", "import numba\n\n@numba.njit\ndef bend(x):\n    return math.tanh(x)"), swap("data = math.tanh(self.data)", "data = bend(self.data)")),
+    _row("fractions", "fractions for numbers", 28, OK, "", first("slope", "from fractions import Fraction"), swap("return (f(x + h) - f(x - h)) / (2 * h)", "return Fraction((f(x + h) - f(x - h)) / (2 * h))")),
     _row("recursive", "recursion, with a limit of a million calls", 28, OK, "", write("order", RECURSIVE)),
     _row("split", "an exercise split in two cells", 28, OK, "", write("tanh", "import math"), own("tanh", '@exercise("course.micrograd.engine.Value.tanh")\ndef tanh(self):\n    t = math.tanh(self.data)\n    return Value(t, (self,), (1 - t * t,), "tanh")', '@exercise("course.micrograd.engine.Value.relu")\ndef relu(self):\n    on = self.data > 0\n    return Value(self.data * on, (self,), (1.0 * on,), "relu")')),
     _row("attachment", "a picture pasted into text", 28, OK, "", _attachment),
     _row("kernel", "made with a kernel that is not here", 28, OK, "", _kernel),
     _row("demos elsewhere", "demos and texts in another order", 28, OK, "", _other_order),
     _row("1500 cells", "very many cells", 28, OK, "", _many_cells(1500)),
-    _row("15 MB", "15 MB of output in the file", 28, OK, "", _output(15)),
+    _row("10 MB", "10 MB of output in the file", 28, OK, "", _output(10)),
 
     # What notebooks can do.
     _row("plots", "%matplotlib inline, and plots", 28, OK, "", own("tanh", "%matplotlib inline\nimport matplotlib.pyplot as plt", "plt.plot([1, 2, 3])\nplt.title('a plot')\nplt.show()", "plt.subplots(2)"), shows="iVBORw0KGgo"),
@@ -773,7 +779,7 @@ TABLE = [
     _row("magics", "other magics", 28, OK, "", own("tanh", "%load_ext autoreload\n%autoreload 2", "%%capture text\nprint('x')", "%%writefile notes.txt\nsome notes", "%cat notes.txt", "%who", "%env HOME=/nowhere", "Value?", "%cd ..", "%no_such_magic"), shows="some notes"),
     _row("!echo", "commands", 28, OK, "", own("tanh", "!echo a command was here", "files = !ls\nprint(files)"), shows="a command was here"),
     _row("%%bash", "a cell for bash", 28, OK, "", own("tanh", "%%bash\necho bash was $((40 + 2))"), shows="bash was 42"),
-    _row("display", "display(), HTML, Markdown, LaTeX", 28, OK, "", own("tanh", "from IPython.display import HTML, Latex, Markdown, SVG, display\ndisplay(1, 'two', HTML('<b>bold</b>'), Markdown('*a*'), Latex('$a$'), SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'))"), shows="<b>bold</b>"),
+    _row("display", "display(), HTML, Markdown, LaTeX", 28, OK, "", own("tanh", "from IPython.display import HTML, Latex, Markdown, SVG\ndisplay(1, 'two', HTML('<b>bold</b>'), Markdown('*a*'), Latex('$a$'), SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"/>'))"), shows="<b>bold</b>"),
     _row("await", "await at the top of a cell", 28, OK, "", own("tanh", "import asyncio\nawait asyncio.sleep(0)\nprint('it waited')", "async def later():\n    return 'later on'\nprint(await asyncio.create_task(later()))"), shows="later on"),
     _row("input", "input()", 28, OK, "", own("tanh", "name = input('Your name? ')"), shows="nobody is there"),
     _row("getpass", "getpass()", 28, OK, "", own("tanh", "import getpass\ngetpass.getpass()")),
@@ -782,10 +788,14 @@ TABLE = [
     _row("widgets", "widgets, without a page to show them", 28, OK, "", own("tanh", "import ipywidgets\nipywidgets.IntSlider()", "@ipywidgets.interact(x=(0, 10))\ndef show(x=5):\n    print(x)")),
     _row("warnings", "warnings, logging and stderr, also while it is checked", 28, OK, "", inside("tanh", "import logging, sys, warnings\nwarnings.warn('an overflow, perhaps')\nlogging.error('an error was logged')\nprint('on stderr', file=sys.stderr)\nsys.__stderr__.write('deeper')"), own("tanh", "Value(1.0).tanh()"), shows="an error was logged"),
     _row("400k lines", "400 000 lines of output", 28, OK, "", own("tanh", "for i in range(400_000):\n    print('x' * 100, i)"), shows="and more"),
+    _row("long result", "a result, a picture and an error of 50 MB each", 28, OK, "", own("tanh", "'x' * 50_000_000", "handle = display('x', display_id=True)\nhandle.update('x' * 50_000_000)", "display({'text/html': 'x' * 50_000_000}, raw=True)", "raise ValueError('x' * 50_000_000)"), shows="ValueError"),
     _row("garbage", "output that is no text", 28, OK, "", own("tanh", GARBAGE)),
     _row("processes", "a pool of processes", 28, OK, "", own("tanh", "import multiprocessing\nwith multiprocessing.Pool(2) as pool:\n    print('pool', pool.map(abs, [-7, -8]))"), shows="pool [7, 8]"),
     _row("files", "writes files, goes elsewhere, deletes all of it", 28, OK, "", own("tanh", "import os, shutil\nopen('notes.txt', 'w').write('noted')\nprint(open('notes.txt').read())\nos.mkdir('inner')\nos.chdir('inner')\nshutil.rmtree('../')"), shows="noted"),
     _row("network", "asks for a page", 28, OK, "", own("tanh", "import urllib.request\nurllib.request.urlopen('http://127.0.0.1:8888', timeout=1)"), shows="Error"),
+    _row("module", "a module of the student's own, in a file", 28, OK, "", own("order-small", "%%writefile bends.py\nimport math\n\ndef bend(x):\n    return math.tanh(x)"), first("tanh", "from bends import bend"), swap("data = math.tanh(self.data)", "data = bend(self.data)")),
+    _row("main", "what asks whether it is the main module", 28, OK, "", own("tanh", "import pickle\n\nclass Mine:\n    pass\n\nif __name__ == '__main__':\n    print('pickled', type(pickle.loads(pickle.dumps(Mine()))))"), shows="pickled <class '__main__.Mine'>"),
+    _row("errors for warnings", "errors for warnings, in Python and numpy", 28, OK, "", own("setup", "import warnings\nimport numpy as np\nwarnings.simplefilter('error')\nnp.seterr(all='raise')")),
     _row("exit()", "exit() in a cell of its own", 28, OK, "", own("tanh", "exit()", "quit()")),
     _row("import *", "from math import *", 28, OK, "", own("setup", "from math import *")),
     _row("sys.path", "an empty sys.path", 28, OK, "", own("tanh", "import sys\nsys.path.clear()\nsys.path_importer_cache.clear()")),
@@ -808,7 +818,7 @@ TABLE = [
     _row("borrowed", "a part that is borrowed", 23, OK, "", first("tanh", "from course.learn import borrow\ntanh = borrow('course.micrograd.engine.Value.tanh')")),
     _row("names of builtins", "variables called list and sum", 27, OK, "", own("backward", "list = [1, 2]\nsum = 0\nprint = None")),
     _row("del", "deletes a name that later cells need", 21, OK, "", own("relu", "del math")),
-    _row("redefined", "puts in a wrong part after its check", 25, OK, "", own("relu", '@exercise("course.micrograd.engine.Value.tanh")\ndef tanh(self):\n    return Value(0.0)')),
+    _row("redefined", "puts in a wrong part after its check", 26, OK, "", own("relu", '@exercise("course.micrograd.engine.Value.tanh")\ndef tanh(self):\n    return Value(0.0)')),
     _row("moved down", "an exercise below its checks", 26, OK, "", move("tanh", below="relu")),
     _row("moved up", "an exercise above the class it belongs to", 24, OK, "", move("rest", below="setup")),
     _row("None", "parts that return nothing", 9, OK, "", inside("backward", "return")),
@@ -817,11 +827,14 @@ TABLE = [
     _row("huge int", "integers of five thousand digits", 20, OK, "", inside("numerical_derivative", "return 10**5000"), inside("gradcheck", "return 10**5000"), inside("log", "return 10**5000")),
     _row("True", "a truth value for a number", 24, OK, "", inside("numerical_derivative", "return True")),
     _row("deep list", "a list a hundred thousand lists deep", 24, OK, "", inside("numerical_derivative", CHAIN)),
-    _row("wide list", "a list that would fill all disks, written out", 24, OK, "", inside("numerical_derivative", WIDE)),
+    _row("wide list", "a list that would fill all disks, written out", 24, TIMEOUT, "'slope'", inside("numerical_derivative", WIDE)),
     _row("circle", "a list that holds itself", 24, OK, "", inside("numerical_derivative", CIRCLE)),
     _row("long list", "a million numbers", 24, OK, "", inside("numerical_derivative", "return [0.5] * 1_000_000")),
     _row("long text", "a hundred million characters", 24, OK, "", inside("numerical_derivative", "return 'x' * 10**8")),
     _row("odd objects", "objects whose methods fail", 24, OK, "", inside("numerical_derivative", "class Odd:\n    def fail(self, *args):\n        raise BaseException('odd')\n    __repr__ = __eq__ = __len__ = __iter__ = __float__ = __getattr__ = __bool__ = fail\nreturn Odd()")),
+    _row("long error", "an error with very long words, in a part", 24, OK, "", inside("tanh", "raise ValueError('x' * 50_000_000)")),
+    _row("odd error", "an error that fails when it is shown", 24, OK, "", inside("tanh", "class Odd(Exception):\n    def __str__(self):\n        raise self\n    __repr__ = __str__\nraise Odd")),
+    _row("async", "a part that would have to be awaited", 24, OK, "", swap("def tanh(self)", "async def tanh(self)")),
     _row("endless recursion", "a part that calls itself", 24, OK, "", inside("tanh", "return self.tanh()")),
     _row("all paths", "walks each path: a billion of them", 24, OK, "", write("backward", '@exercise("course.micrograd.engine.Value.backward")' + PATHS)),
     _row("sys.exit", "sys.exit() where an exercise is written", 24, OK, "", first("rest", "import sys\nsys.exit(0)")),
@@ -858,7 +871,7 @@ TABLE = [
     # Too much of something.
     _row("loop", "an endless loop where an exercise is written", 23, TIMEOUT, "more than 3 seconds", first("exp", "while True:\n    pass")),
     _row("loop in a part", "an endless loop in a part", 24, TIMEOUT, "more than 3 seconds", inside("tanh", "while True:\n    pass")),
-    _row("loop in a basic part", "an endless loop in a part that nearly all checks use", 5, TIMEOUT, "more than 3 seconds", inside("topological_order", "while True:\n    pass")),
+    _row("loop in a basic part", "an endless loop in a part that nearly all checks use", 5, TIMEOUT, "more than 15 seconds", inside("topological_order", "while True:\n    pass")),
     _row("loop in hidden", "an endless loop for numbers that only hidden tests use", 27, TIMEOUT, "'relu'", inside("relu", "while self.data == 0.5:\n    pass")),
     _row("stubborn loop", "a loop that catches everything", 24, TIMEOUT, "'micrograd-engine-Value-__neg__'", first("rest", STUBBORN)),
     _row("stubborn in hidden", "the same, for numbers that only hidden tests use", 27, TIMEOUT, "'relu'", inside("relu", "if self.data == 0.5:" + STUBBORN.replace("\n", "\n    "))),
@@ -866,7 +879,7 @@ TABLE = [
     _row("compiled loop", "a loop in @njit", 25, TIMEOUT, "'micrograd-gradcheck-gradcheck'", first("gradcheck", COMPILED_LOOP + "\nnever(1.0)")),
     _row("compiled loop in a part", "a loop in @njit, called by a part", 24, TIMEOUT, "'exp-log'", first("exp", COMPILED_LOOP), inside("log", "never(1.0)")),
     _row("memory", "takes memory in large pieces", 24, OK, "", first("rest", "hog = []\nwhile True:\n    hog.append(bytearray(64 * 2**20))")),
-    _row("memory in pieces", "takes memory in small pieces, and keeps all of it", 24, OK, "", first("rest", SMALL_BOMB)),
+    _row("memory in pieces", "takes memory to the last byte, and keeps all of it", 24, OK, "", first("rest", SMALL_BOMB)),
     _row("memory in a part", "a part that takes too much memory", 24, OK, "", inside("tanh", "hog = [0.5] * 10**10")),
     _row("fork bomb", "makes processes that make processes", 24, CRASHED, "too many processes", first("rest", FORK_BOMB)),
     _row("fork", "a process that goes on as a twin of the notebook", 28, OK, "", own("tanh", "import os\npid = os.fork()")),

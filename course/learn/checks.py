@@ -312,7 +312,10 @@ def _same(actual: Any, expected: Any) -> bool:
 def _show(x: Any) -> str:
     if isinstance(x, (float, np.floating)):
         return f"{x:.9g}"
-    text = repr(x)
+    try:
+        text = repr(x)
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        text = f"<{type(x).__name__} too long to show>"
     return text if len(text) <= 200 else text[:190] + " ..."
 
 

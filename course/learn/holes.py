@@ -87,9 +87,6 @@ def lesson(name: str) -> None:
     for part in wanted.parts:
         if _owner_part(part) is None:
             _put(part.path, Hole(_message(part)))
-    if os.environ.get("COURSE_GRADING"):
-        for part in wanted.parts:
-            _forget(_State.reference[part.path])
     count = len({part.exercise for part in wanted.parts if not part.given})
     exercises = "1 exercise" if count == 1 else f"{count} exercises"
     print(f"Lesson {wanted.number}, {wanted.title}: {exercises}. Other parts: the reference.")
@@ -153,8 +150,21 @@ def borrow(path: str) -> Any:
     return part
 
 
+def forget(name: str) -> None:
+    """Take the code out of a lesson's parts, for good: in grading, nobody finds it in memory either.
+
+    Args:
+        name: the lesson, as in `lesson(name)`.
+
+    Raises:
+        LookupError: if there is no such lesson.
+    """
+    for part in find_lesson(name).parts:
+        _forget(find_part(part.path))
+
+
 def _forget(reference: Any) -> None:
-    """Take the code out of a reference part: in grading, nobody finds it in memory either.
+    """Take the code out of a reference part.
 
     What tells whether a student's part fits stays: that it is a class or a function, and how it is
     called.
@@ -178,6 +188,22 @@ def _forget(reference: Any) -> None:
 
 def _empty() -> None:
     """Stands for code that was forgotten."""
+
+
+def filled() -> dict[str, Any]:
+    """The parts that the student has put in, by path."""
+    return dict(_State.filled)
+
+
+def refill(parts: dict[str, Any]) -> None:
+    """Put these parts in once more, where others have taken their places since.
+
+    Args:
+        parts: what `filled` gave.
+    """
+    for path, part in parts.items():
+        if _State.filled.get(path) is not part:
+            exercise(path)(part)
 
 
 def restore() -> None:

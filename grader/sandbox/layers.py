@@ -6,6 +6,7 @@ files (landlock), system calls (seccomp), amounts (rlimits). A layer that the ma
 is left out, and `grader doctor` says so.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -21,11 +22,14 @@ from pathlib import Path
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
 SYSTEM_FILES = ("ld.so.cache", "localtime", "fonts", "alternatives", "mime.types", "magic")
 
+DISK = 512 * 2**20  # bytes that all files of a notebook may take together
+
 # linux/landlock.h: what a version of landlock can forbid, as the number of its lowest bits.
 FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 LATEST_FILE_RIGHTS = 16
 EXECUTE, READ_FILE, READ_DIR = 1, 1 << 2, 1 << 3
 FILE_ONLY = EXECUTE | 1 << 1 | READ_FILE | 1 << 14 | 1 << 15  # rights that make sense on a file
+NEVER = 1 << 6 | 1 << 11 | 1 << 12  # making devices, and links that lead out of a folder
 NO_TCP, NO_SIGNALS_OUT = 0b11, 0b11
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same on all processors
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 4, 38, 36
@@ -37,7 +41,22 @@ FORBIDDEN_CALLS = (
     *("keyctl", "add_key", "request_key", "io_uring_setup", "init_module", "finit_module"),
     *("delete_module", "kexec_load", "reboot", "swapon", "swapoff", "acct", "quotactl"),
     *("settimeofday", "clock_settime", "clock_adjtime", "sethostname", "setdomainname"),
+    # Connections of all kinds; socketpair stays, which processes of one notebook may use.
+    *("socket", "fanotify_mark", "inotify_add_watch"),
+    # Memory and messages that outlive a process, for the next submission to find.
+    *("shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl"),
+    *("semget", "semop", "semtimedop", "semctl", "mq_open", "mq_unlink"),
+    # Priorities, its own and others'.
+    *("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr"),
 )
+# What landlock does not cover; in bubblewrap, only the notebook's own folder can be written.
+FORBIDDEN_OUTSIDE_BUBBLEWRAP = (
+    *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
+    *("utime", "utimes", "utimensat", "futimesat", "setxattr", "lsetxattr", "fsetxattr"),
+    *("removexattr", "lremovexattr", "fremovexattr"),
+)
+# These may act on the calling process, which is number 0, and on no other.
+ON_ITSELF_ONLY = ("prlimit64", "sched_setaffinity")
 NEW_NAMESPACES = 0x10000000 | 0x00020000 | 0x20000000 | 0x40000000  # of users, files, pids, network
 
 
@@ -104,11 +123,19 @@ def _bubblewrap(readable: Iterable[Path]) -> list[str]:
             words += ["--ro-bind", name, name]
     for name in SYSTEM_FILES:
         words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/tmp", "/dev/shm"):
+        words += [*_size_option(program), "--tmpfs", folder]
     for path in readable:
         if not str(path).startswith(tuple(f"{name}/" for name in SYSTEM)):
             words += ["--ro-bind", str(path), str(path)]
     return [*words, "--chdir", "/tmp", "--"]
+
+
+def _size_option(program: str) -> list[str]:
+    """Words that limit the size of a folder in memory, if this bubblewrap knows them."""
+    words = subprocess.run([program, "--help"], capture_output=True, text=True).stdout
+    return ["--size", str(DISK)] if "--size" in words else []
 
 
 def _unshare() -> list[str]:
@@ -126,16 +153,14 @@ def protect_server() -> None:
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def give_up_rights(
-    limits: Limits, folder: Path, readable: Iterable[Path], walled: bool
-) -> list[str]:
+def give_up_rights(limits: Limits, folder: Path, readable: Iterable[Path], wall: str) -> list[str]:
     """Let this process, and all that it will start, do little from now on.
 
     Args:
         limits: how much it may use.
         folder: where it may write.
         readable: what it may read, besides the system's files.
-        walled: whether a wrapper is around it.
+        wall: the wrapper around it; empty if there is none.
 
     Returns:
         The names of the layers that are on.
@@ -145,12 +170,16 @@ def give_up_rights(
     version = landlock_version()
     if version:
         system = [Path(name) for name in (*SYSTEM, *(f"/etc/{name}" for name in SYSTEM_FILES))]
-        own_process = Path("/proc" if walled else f"/proc/{os.getpid()}")
-        _landlock(version, [folder], [*system, own_process, *readable])
+        own_process = Path("/proc" if wall else f"/proc/{os.getpid()}")
+        devices = ["null", "zero", "full", "random", "urandom"]
+        if wall == "bubblewrap":  # elsewhere these are the whole machine's
+            devices += ["shm", "pts", "ptmx", "tty"]
+        writable = [folder, *(Path("/dev", name) for name in devices)]
+        _landlock(version, writable, [*system, own_process, *readable])
         on.append(f"landlock {version}")
-    if _seccomp():
+    if _seccomp(wall):
         on.append("seccomp")
-    _rlimits(limits)
+    _rlimits(limits, wall)
     return [*on, "rlimits"]
 
 
@@ -190,10 +219,8 @@ def _landlock(version: int, writable: Iterable[Path], readable: Iterable[Path]) 
     ruleset = _Ruleset(everything, NO_TCP, NO_SIGNALS_OUT)
     size = 8 if version < 4 else 16 if version < 6 else 24  # older versions know fewer fields
     rules = call(CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), ctypes.c_uint32(0))
-    devices = [Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom", "tty")]
-    devices += [Path("/dev/pts"), Path("/dev/ptmx"), Path("/dev/shm")]
     for paths, rights in (
-        ([*writable, *devices], everything),
+        (writable, everything & ~NEVER),
         (readable, EXECUTE | READ_FILE | READ_DIR),
     ):
         for path in paths:
@@ -217,29 +244,32 @@ def seccomp_works() -> bool:
     return True
 
 
-def _seccomp() -> bool:
+def _seccomp(wall: str) -> bool:
     if not seccomp_works():
         return False
     import pyseccomp
 
     filter_ = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    refuse = pyseccomp.ERRNO(errno.EPERM)
+
+    def refuse(name: str, *arguments: object, code: int = errno.EPERM) -> None:
+        with contextlib.suppress(OSError, ValueError):  # unknown on this processor
+            filter_.add_rule(pyseccomp.ERRNO(code), name, *arguments)
+
     for name in FORBIDDEN_CALLS:
-        try:
-            filter_.add_rule(refuse, name)
-        except (OSError, ValueError):  # unknown on this processor
-            continue
-    unix = pyseccomp.Arg(0, pyseccomp.NE, 1)  # AF_UNIX
-    filter_.add_rule(refuse, "socket", unix)
+        refuse(name)
+    for name in FORBIDDEN_OUTSIDE_BUBBLEWRAP if wall != "bubblewrap" else ():
+        refuse(name)
+    for name in ON_ITSELF_ONLY:
+        refuse(name, pyseccomp.Arg(0, pyseccomp.NE, 0))
     for bit in (1 << n for n in range(32) if NEW_NAMESPACES >> n & 1):
-        filter_.add_rule(refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, bit, bit))
+        refuse("clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, bit, bit))
     # What it would be asked for lies in memory, where a filter cannot look; libc then uses clone.
-    filter_.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    refuse("clone3", code=errno.ENOSYS)
     filter_.load()
     return True
 
 
-def _rlimits(limits: Limits) -> None:
+def _rlimits(limits: Limits, wall: str) -> None:
     import resource
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -251,6 +281,8 @@ def _rlimits(limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 512),
         (resource.RLIMIT_CPU, seconds),
+        # Within a wall it counts what is inside; elsewhere, all of the user's processes.
+        *([(resource.RLIMIT_NPROC, 4 * limits.processes)] if wall else []),
     ):
         hard = resource.getrlimit(name)[1]
         amount = amount if hard == resource.RLIM_INFINITY else min(amount, hard)

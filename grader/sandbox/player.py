@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from course.learn.holes import filled, refill
 from course.learn.short_errors import render
 from grader.sandbox.recorder import Recorder, Stopped
 from grader.sandbox.shell import OUTPUTS, Shell, use_streams
@@ -69,7 +70,9 @@ class Player:
         self.shell = Shell.instance()
         self.busy = False
         self.cells: list[dict[str, Any]] = []
-        self.names: dict[int, dict[str, Any]] = {}  # as a check's visible part has left them
+        # As a check's visible part has left them: names, and the parts that stood in the machine.
+        self.names: dict[int, dict[str, Any]] = {}
+        self.parts: dict[int, dict[str, Any]] = {}
 
     def play(self) -> None:
         """Run the notebook that the grader sends, and then what else it asks for."""
@@ -80,6 +83,7 @@ class Player:
             os.dup2(null, fd)
         self.cells = self.main.hear()["cells"]
         self.main.say({"layers": self.layers})
+        pid = os.getpid()
         for number, cell in enumerate(self.cells):
             if not cell:
                 continue  # it has killed a process before
@@ -89,13 +93,16 @@ class Player:
                 done = self._run_check(self.main, cell, cell["code"])
                 if done["passed"] and cell["hidden"]:
                     self.names[number] = dict(self.shell.user_ns)
+                    self.parts[number] = filled()
             else:
                 done = self._run_cell(cell["source"])
+            if os.getpid() != pid:
+                os._exit(0)  # a process that a cell has forked, and that came out of it
             done["seconds"] = time.perf_counter() - began
             self.main.say({"done": number, **done})
         self.main.say({"end": True})
         while True:
-            self._fork_for_hidden(Channel(self.others[self.main.hear()["runner"]]))
+            self._fork_for_hidden(self.main.hear()["runner"])
 
     def _interrupted(self, *_: object) -> None:
         if self.busy:
@@ -103,16 +110,16 @@ class Player:
 
     def _run_cell(self, source: str) -> dict[str, Any]:
         outputs: list[dict[str, Any]] = []
-        finished = False
+        error: BaseException | None = None
         try:
             self.busy = True
-            outputs, finished = self.shell.run(source)
+            outputs, error = self.shell.run(source)
         except KeyboardInterrupt:
             outputs = OUTPUTS.take()
         finally:
             self.busy = False
         count = self.shell.execution_count - 1
-        return {"outputs": outputs, "finished": finished, "count": count}
+        return {"outputs": outputs, "full": isinstance(error, MemoryError), "count": count}
 
     def _run_check(self, channel: Channel, cell: dict[str, Any], code: str) -> dict[str, Any]:
         """Run one part of a check; its values are sent while it runs."""
@@ -137,21 +144,27 @@ class Player:
             OUTPUTS.take()
         return {"passed": True}
 
-    def _fork_for_hidden(self, channel: Channel) -> None:
+    def _fork_for_hidden(self, runner: int) -> None:
         """Let a new process run hidden parts, one after another, as the grader sends them."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # student code may have threads; they end here
             if os.fork():
+                self.others[runner].close()  # so that the grader hears of it when that process ends
                 return
+        channel = Channel(self.others[runner])
         channel.say({"pid": os.getpid()})
+        pid = os.getpid()
         while True:
             order = channel.hear()
             number = order["cell"]
             self.shell.user_ns.clear()
             self.shell.user_ns.update(self.names[number])
+            refill(self.parts[number])
             cell = {**self.cells[number], "sites": order["sites"]}
             began = time.perf_counter()
             done = self._run_check(channel, cell, order["code"])
+            if os.getpid() != pid:
+                os._exit(0)
             channel.say({"done": number, "seconds": time.perf_counter() - began, **done})
 
 

@@ -1,8 +1,9 @@
 """The fork server: has the libraries loaded, and makes a fresh process of itself for each notebook.
 
-    python -m grader.sandbox.server FD walled|open FOLDER [numba]
+    python -m grader.sandbox.server FD WALL FOLDER [numba]
 
-FD is a socket to the grader, of the kind that keeps messages apart; FOLDER is where notebooks may write. The server never runs student code: a
+FD is a socket to the grader, of the kind that keeps messages apart; WALL names the
+wrapper around this process, or is empty; FOLDER is where notebooks may write. The server never runs student code: a
 process that it forks gives up its rights first, and then plays one notebook (`player.py`).
 """
 
@@ -25,12 +26,14 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 import course
+from course.learn.holes import forget
 from course.learn.manifest import find_lesson
 from grader.sandbox.layers import Limits, give_up_rights, protect_server, python_folders
 from grader.sandbox.player import Player
 from grader.sandbox.shell import make_shell
 
 MAX_MESSAGE = 1 << 16
+SHARED = Path("/dev/shm")
 TOOLS = ("course.cli", "course.learn.lab", "course.learn.validate", "course.learn.workspace")
 COURSE = Path(course.__path__[0])
 
@@ -71,13 +74,13 @@ class Server:
 
     Args:
         control: the socket they come by.
-        walled: whether a wrapper, such as bubblewrap, is around this process.
+        wall: the wrapper around this process, such as bubblewrap; empty if there is none.
         scratch: where notebooks may write.
     """
 
-    def __init__(self, control: socket.socket, walled: bool, scratch: Path) -> None:
+    def __init__(self, control: socket.socket, wall: str, scratch: Path) -> None:
         self.control = control
-        self.walled = walled
+        self.wall = wall
         self.scratch = scratch
         self.jobs = 0
 
@@ -129,9 +132,11 @@ class Server:
         for name in ("HOME", "TMPDIR", "IPYTHONDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"):
             os.environ[name] = str(folder)
         limits = Limits(**order["limits"])
+        with contextlib.suppress(LookupError):  # a lesson that is not in this course has no parts
+            forget(order["lesson"])
         layers = []
         if order["layers"]:
-            layers = give_up_rights(limits, folder, readable(order["lesson"]), self.walled)
+            layers = give_up_rights(limits, folder, readable(order["lesson"]), self.wall)
         Player(sockets[0], sockets[1:], layers).play()
 
     def signal(self, pid: int, number: int) -> None:
@@ -159,15 +164,21 @@ class Server:
                         break
                     seconds += used.ru_utime + used.ru_stime
                     memory = max(memory, used.ru_maxrss * 1024)
-        for folder in self.scratch.glob("notebook-*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        leftovers = [*self.scratch.glob("notebook-*")]
+        if self.wall == "bubblewrap":  # whose /dev/shm is nobody else's
+            leftovers += SHARED.iterdir()
+        for path in leftovers:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         return {"seconds": seconds, "memory": memory, "left": len(family)}
 
 
 def main() -> None:
     """Serve the grader whose socket is given."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    walled, scratch = sys.argv[2] == "walled", Path(sys.argv[3])
+    wall, scratch = sys.argv[2], Path(sys.argv[3])
     with_numba = "numba" in sys.argv[4:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the grader
     preload(with_numba)
@@ -175,7 +186,7 @@ def main() -> None:
     protect_server()
     gc.collect()
     gc.freeze()  # so that looking for garbage does not copy what all notebooks share
-    Server(control, walled, scratch).serve()
+    Server(control, wall, scratch).serve()
     os._exit(0)
 
 

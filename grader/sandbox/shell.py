@@ -142,12 +142,15 @@ class Shell(InteractiveShell):
     displayhook_class = Type(_Hook)
     display_pub_class = Type(_Publisher)
 
+    def enable_gui(self, gui: str | None = None) -> None:
+        """Nothing to do: pictures go into the notebook."""
+
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
         text = [str(line) for line in stb]
         OUTPUTS.add("error", ename=etype.__name__, evalue=str(evalue)[:2000], traceback=text)
 
-    def run(self, source: str) -> tuple[list[dict[str, Any]], bool]:
-        """Run a cell as Jupyter does; returns its outputs, and whether it ran to its end."""
+    def run(self, source: str) -> tuple[list[dict[str, Any]], BaseException | None]:
+        """Run a cell as Jupyter does; returns its outputs, and the error that ended it."""
         use_streams()
         result = self.run_cell(source, store_history=True)
         outputs = OUTPUTS.take()
@@ -158,7 +161,7 @@ class Shell(InteractiveShell):
             outputs.append(
                 {"output_type": "error", "ename": name, "evalue": words, "traceback": text}
             )
-        return outputs, error is None
+        return outputs, error
 
 
 def make_shell() -> Shell:
