@@ -214,7 +214,8 @@ def _recognise(cells: list[Any], release: Any, found: list[str]) -> None:
             )
             count += 1
     if count:
-        found.append(f"{count} cells had lost their metadata, and were known by what is in them")
+        cells_had = "1 cell had" if count == 1 else f"{count} cells had"
+        found.append(f"{cells_had} lost the metadata; what is in them told which they are")
 
 
 def _is_same(cell: Any, original: Any) -> bool:

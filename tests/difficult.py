@@ -156,7 +156,9 @@ def swap(old: str, new: str) -> Change:
     """Write something else where student code says this."""
 
     def change(notebook: Any) -> None:
-        cells = [cell for cell in notebook.cells if cell.id in CELLS.values() and old in cell.source]
+        cells = [
+            cell for cell in notebook.cells if cell.id in CELLS.values() and old in cell.source
+        ]
         assert cells, old
         for cell in cells:
             cell.source = cell.source.replace(old, new)
@@ -235,7 +237,9 @@ def _twice(name: str) -> Change:
 
 
 def _all_twice(notebook: Any) -> None:
-    twins = [nbformat.from_dict({**cell, "id": f"twin-{n}"}) for n, cell in enumerate(notebook.cells)]
+    twins = [
+        nbformat.from_dict({**cell, "id": f"twin-{n}"}) for n, cell in enumerate(notebook.cells)
+    ]
     notebook.cells += copy.deepcopy(twins)
 
 
@@ -406,6 +410,7 @@ for size in (10**6, 10**4, 100, 1):
 raise MemoryError
 """
 
+# A thousand processes, so that no harm is done where nothing stops it.
 FORK_BOMB = """
 import os, time
 
@@ -417,7 +422,7 @@ for _ in range(10):
 time.sleep(60)
 """
 
-DAEMON = f"""
+DAEMON = """
 import os, signal, time
 
 if os.fork() == 0:
@@ -852,15 +857,15 @@ TABLE = [
     _row("25 MB", "25 MB of output in the file", None, UNREADABLE, "clear the outputs", _output(25)),
     _row("3000 cells", "too many cells", None, UNREADABLE, "cells", _many_cells(3000)),
     _row("version 3", "the format of ten years ago", 28, REPAIRED, "old format", write=_as_version_3),
-    _row("no metadata", "a tool has taken out all metadata", 28, REPAIRED, "", _no_metadata),
-    _row("no metadata, no ids", "and the ids of cells", 28, REPAIRED, "", _no_metadata, _no_ids),
+    _row("no metadata", "a tool has taken out all metadata", 28, REPAIRED, "had lost their metadata", _no_metadata),
+    _row("no metadata, no ids", "and the ids of cells", 28, REPAIRED, "had lost their metadata", _no_metadata, _no_ids),
     _row("check deleted", "a check deleted", 28, REPAIRED, "the check 'add-forward' was missing; it was put back", drop("add-forward")),
     _row("check copied", "a check copied, with its id", 28, REPAIRED, "was there 2 times", _twice("add-forward")),
     _row("exercise copied", "an exercise copied, with its id", 28, REPAIRED, "was there 2 times", _twice("mul")),
     _row("all copied", "the whole notebook twice", 28, REPAIRED, "was there 2 times", _all_twice),
     _row("check as text", "a check has become text", 28, REPAIRED, "it was changed back", _become("add-forward", "raw")),
     _row("exercise as text", "an exercise has become text", 28, REPAIRED, "it was changed back", _become("tanh", "markdown")),
-    _row("own cell", "an exercise deleted, and written in a cell of one's own", 28, REPAIRED, "was missing; it was put back", lambda notebook: own("tanh", find(notebook, "tanh").source)(notebook), drop("tanh")),
+    _row("own cell", "an exercise deleted, and written in a cell of one's own", 28, REPAIRED, "known by what is in", lambda notebook: own("tanh", find(notebook, "tanh").source)(notebook), drop("tanh")),
     _row("set-up deleted", "the set-up cell deleted", 28, REPAIRED, "'setup' was missing", drop("setup")),
     _row("set-up edited", "the set-up cell edited", 28, REPAIRED, "'setup' had been edited", last("setup", "print('ready')")),
     _row("set-up used", "a part needs what was added to the set-up cell", 23, REPAIRED, "'setup' had been edited", last("setup", "import numpy as np"), first("tanh", "one = np.ones(1)")),
@@ -878,8 +883,8 @@ TABLE = [
     _row("deaf loop", "a loop that cannot be interrupted", 24, TIMEOUT, "'micrograd-engine-Value-__neg__'", first("rest", DEAF)),
     _row("compiled loop", "a loop in @njit", 25, TIMEOUT, "'micrograd-gradcheck-gradcheck'", first("gradcheck", COMPILED_LOOP + "\nnever(1.0)")),
     _row("compiled loop in a part", "a loop in @njit, called by a part", 24, TIMEOUT, "'exp-log'", first("exp", COMPILED_LOOP), inside("log", "never(1.0)")),
-    _row("memory", "takes memory in large pieces", 24, OK, "", first("rest", "hog = []\nwhile True:\n    hog.append(bytearray(64 * 2**20))")),
-    _row("memory in pieces", "takes memory to the last byte, and keeps all of it", 24, OK, "", first("rest", SMALL_BOMB)),
+    _row("memory", "takes memory in large pieces", 24, CRASHED, "memory ran out", first("rest", "hog = []\nwhile True:\n    hog.append(bytearray(64 * 2**20))")),
+    _row("memory in pieces", "takes memory to the last byte, and keeps all of it", 24, CRASHED, "memory ran out", first("rest", SMALL_BOMB)),
     _row("memory in a part", "a part that takes too much memory", 24, OK, "", inside("tanh", "hog = [0.5] * 10**10")),
     _row("fork bomb", "makes processes that make processes", 24, CRASHED, "too many processes", first("rest", FORK_BOMB)),
     _row("fork", "a process that goes on as a twin of the notebook", 28, OK, "", own("tanh", "import os\npid = os.fork()")),
@@ -919,7 +924,7 @@ TABLE = [
     _row("spy", "prints, keeps and raises what it sees of hidden tests", 24, OK, "", inside("tanh", SPY)),
     _row("known numbers", "writes down what visible tests expect", 24, OK, "", write("slope", KNOWN)),
     _row("forged value", "a part sends values of its own", 24, TAMPERED, "for no assertion", inside("tanh", FORGED)),
-    _row("forged end", "says of all cells that they are done", 0, TAMPERED, "", write("slope", FORGED_END), untouched=True),
+    _row("forged end", "says of all cells that they are done", 0, TAMPERED, "no cell sends", write("slope", FORGED_END), untouched=True),
     _row("early end", "ends checks before they come to anything", 0, OK, "", write("slope", '@exercise("course.micrograd.gradcheck.numerical_derivative")\ndef numerical_derivative(f, x, h=0):' + EARLY.replace("\n", "\n    ")), untouched=True),
     _row("tags", "tags that keep checks from running", 0, OK, "", _tags, untouched=True),
     _row("assert True", "a check that passes", 0, TAMPERED, "had been edited", write("add-forward", "assert True"), untouched=True),

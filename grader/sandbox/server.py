@@ -129,6 +129,7 @@ class Server:
 
     def _play(self, order: dict[str, Any], sockets: list[socket.socket], folder: Path) -> None:
         os.chdir(folder)
+        sys.path.insert(0, "")  # modules that a notebook writes, as in Jupyter
         for name in ("HOME", "TMPDIR", "IPYTHONDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR"):
             os.environ[name] = str(folder)
         limits = Limits(**order["limits"])

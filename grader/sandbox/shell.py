@@ -13,6 +13,7 @@ from traitlets import Type
 from traitlets.config import Config
 
 OUTPUT_LIMIT = 1_000_000  # characters for one cell, pictures included
+ERROR_LIMIT = 20_000  # characters of one error
 NO_INPUT = (
     "input() waits for a person, and nobody is there while a notebook is graded: "
     "put the text into a variable instead"
@@ -44,9 +45,10 @@ class Outputs:
     def show(self, data: Any, metadata: Any, name: str | None, update: bool) -> None:
         """Add a picture or the like; or let it take the place of those of the same name."""
         if update:
-            for item in self._named.get(name, []):
-                item.update(data=data, metadata=metadata)
             self._size += len(str(data))
+            if self._size <= OUTPUT_LIMIT:
+                for item in self._named.get(name, []):
+                    item.update(data=data, metadata=metadata)
             return
         before = len(self.items)
         self.add("display_data", data=data, metadata=metadata)
@@ -146,8 +148,10 @@ class Shell(InteractiveShell):
         """Nothing to do: pictures go into the notebook."""
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
-        text = [str(line) for line in stb]
-        OUTPUTS.add("error", ename=etype.__name__, evalue=str(evalue)[:2000], traceback=text)
+        text = "\n".join(map(str, stb))
+        if len(text) > ERROR_LIMIT:
+            text = f"{text[: ERROR_LIMIT // 2]}\n...\n{text[-ERROR_LIMIT // 2 :]}"
+        OUTPUTS.add("error", ename=etype.__name__, evalue=str(evalue)[:2000], traceback=[text])
 
     def run(self, source: str) -> tuple[list[dict[str, Any]], BaseException | None]:
         """Run a cell as Jupyter does; returns its outputs, and the error that ended it."""

@@ -9,6 +9,7 @@ import base64
 import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,8 @@ class Encoder:
         if isinstance(x, float):
             real = float.__float__(x)
             return real if math.isfinite(real) else {"float": repr(real)}
+        if kind is Fraction:
+            return self._encode(float(x), depth)
         if isinstance(x, complex):
             return {"complex": [x.real, x.imag]} if kind is complex else self._thing(x)
         if isinstance(x, str):
