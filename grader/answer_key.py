@@ -97,8 +97,19 @@ class _Reference:
         encoded = [self.encoder.encode(value) for value in values]
         sent = [value for value, sent in zip(encoded, site.sent) if sent]
         kept = [None if sent else value for value, sent in zip(encoded, site.sent)]
+        if _holds_a_thing(kept):
+            raise TypeError(
+                "an expected value is an object, which cannot be compared outside the sandbox: "
+                "compare numbers, texts or lists"
+            )
         known = kept if site.kind == "compare" else kept[-1]
         return known, {"values": sent}
+
+
+def _holds_a_thing(data: Any) -> bool:
+    if isinstance(data, dict):
+        return "thing" in data or any(map(_holds_a_thing, data.values()))
+    return isinstance(data, list) and any(map(_holds_a_thing, data))
 
 
 def _run(solved: Any, checks: dict[str, Dissected], seed: int) -> dict[str, CheckKey]:

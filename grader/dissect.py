@@ -8,6 +8,7 @@ tolerance stay with the `Site`. An expected value that is itself computed by the
 
 import ast
 import copy
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,12 +81,14 @@ def dissect(source: str, students: Iterable[str]) -> Dissected:
     tree = ast.parse(source)
     own = _students_names(tree, set(students))
     sites: list[Site] = []
-    outside = _Replace(source, own, sites, inside=False).visit(copy.deepcopy(tree))
-    inside = _Replace(source, own, [], inside=True).visit(copy.deepcopy(tree))
-    begin = next(
-        (n for n, row in enumerate(source.splitlines(), 1) if row.strip() == BEGIN_HIDDEN),
-        len(source) + 1,
-    )
+    rows = enumerate(source.splitlines(), 1)
+    begin = next((n for n, row in rows if row.strip() == BEGIN_HIDDEN), len(source) + 1)
+    # All that stands below the first hidden line runs hidden, and so does a statement around it.
+    body = [x for x in tree.body if (x.end_lineno or x.lineno) >= begin]
+    if body:
+        begin = min(begin, body[0].lineno)
+    outside = _Replace(source, own, sites, begin, inside=False).visit(copy.deepcopy(tree))
+    inside = _Replace(source, own, [], begin, inside=True).visit(copy.deepcopy(tree))
     visible = ast.Module([x for x in inside.body if x.lineno < begin], [])
     hidden = ast.Module([x for x in inside.body if x.lineno >= begin], [])
     _drop_answers(hidden, own)
@@ -132,10 +135,13 @@ def students_names(notebook: Any) -> set[str]:
 class _Replace(ast.NodeTransformer):
     """Replaces calls of the helpers by calls of the stand-in, and writes down the sites."""
 
-    def __init__(self, source: str, own: set[str], sites: list[Site], inside: bool) -> None:
+    def __init__(
+        self, source: str, own: set[str], sites: list[Site], begin: int, inside: bool
+    ) -> None:
         self.source = source
         self.own = own
         self.sites = sites
+        self.begin = begin  # the line from which on all is hidden
         self.inside = inside
         self.depth = 0
 
@@ -199,12 +205,13 @@ class _Replace(ast.NodeTransformer):
         return COMPARISONS.get(type(condition.ops[0]), "")
 
     def _stand_in(self, site: Site, values: list[ast.expr], place: ast.expr) -> ast.Call:
-        self.sites.append(site)
+        call = dataclasses.replace(site.call, hidden=place.lineno >= self.begin)
+        self.sites.append(dataclasses.replace(site, call=call))
         number = len(self.sites) - 1
         if self.inside:
             values = [value for value, sent in zip(values, site.sent) if sent]
-        call = ast.Call(ast.Name(STAND_IN, ast.Load()), [ast.Constant(number), *values], [])
-        return ast.fix_missing_locations(ast.copy_location(call, place))
+        stand_in = ast.Call(ast.Name(STAND_IN, ast.Load()), [ast.Constant(number), *values], [])
+        return ast.fix_missing_locations(ast.copy_location(stand_in, place))
 
     def _is_students(self, expression: ast.expr) -> bool:
         return bool(_loaded(expression) & self.own)

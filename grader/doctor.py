@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from grader.fork_server import SEEN, ForkServer
 from grader.paths import ROOT
 from grader.play import Cell, play_on
 from grader.sandbox.layers import (
+    SYSTEM,
     Limits,
     landlock_version,
     python_folders,
@@ -21,7 +23,7 @@ from grader.sandbox.layers import (
 )
 
 INSTALL = (
-    "install bubblewrap (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap)"
+    "use Linux 5.13 or newer, and install bubblewrap (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap)"
 )
 
 
@@ -50,10 +52,10 @@ def walls() -> Walls:
     """What this machine offers; found out by trying, once."""
     outer, _ = wrapper((*python_folders(), *SEEN))
     landlock, seccomp = landlock_version(), seccomp_works()
-    files = [
-        *(["bubblewrap"] if outer == "bubblewrap" else []),
-        *(["landlock"] if landlock else []),
-    ]
+    # Only landlock can hide the reference of one lesson's parts.
+    files = ["landlock"] if landlock else []
+    if landlock and outer == "bubblewrap":
+        files.insert(0, "bubblewrap")
     around = [outer] if outer else []
     network = [*around, *(["seccomp"] if seccomp else [])]
     processes = [*around, *(["landlock"] if landlock >= 6 else [])]
@@ -114,6 +116,13 @@ def require_walls() -> None:
     Raises:
         GraderError: naming what is missing, and the remedy.
     """
+    public = [Path(name) for name in (*SYSTEM, sys.prefix, sys.base_prefix)]
+    inside = next((folder for folder in public if ROOT.is_relative_to(folder)), None)
+    if inside:
+        raise GraderError(
+            f"the course lies in {inside}, all of which submissions can read, and so its solutions: "
+            "move it to a folder of its own"
+        )
     missing = walls().missing
     if missing:
         raise GraderError(

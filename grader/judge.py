@@ -5,14 +5,19 @@ only ever taken for a value, which is right or wrong; that there is a message, o
 nothing. The expected values never went in.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from course.learn.checks import (
+    EXPRESSION,
     NOT_TRUE,
     Attempt,
+    Call,
     Slopes,
     close_problem,
     equal_problem,
@@ -21,9 +26,12 @@ from course.learn.checks import (
     raises_problem,
 )
 from grader.dissect import Site
-from grader.sandbox.values import Untrue, decode
+from grader.sandbox.values import Untrue, decode, words
 
 TEXT = 2000  # characters of a student's own words in a message
+SHOWN, SHOWN_NAMES = 200, 300  # of one name; of what names stand for
+MESSAGE = 8000  # characters of all of it
+MAX_NAMES = 100
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
@@ -88,11 +96,14 @@ class Judge:
         if call >= len(expected) and not site.nested:
             return self._fail(number, f"{NOT_TRUE} as often as it was tried")
         try:
-            known = expected[call] if call < len(expected) else None
-            problem = self._problem(site, known, message)
-        except (Untrue, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            said = _said(site, message)
+        except (Untrue, ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
             self.odd = "a message that no assertion sends"
             return self._fail(number, NOT_TRUE)
+        try:
+            problem = self._problem(site, expected[call] if call < len(expected) else None, said)
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
+            problem = NOT_TRUE  # values of kinds that cannot be compared
         return self._fail(number, problem) if problem else True
 
     def finish(self, hidden: bool) -> bool:
@@ -115,53 +126,68 @@ class Judge:
         if self.failed_at is None or self.failed_at < 0:
             return self.problem
         site = self.sites[self.failed_at]
-        return explain(self.problem, site.call, values[:300], site.hint)
+        if self.hidden:  # nothing that student code sends then is for a student's eyes
+            return explain("", Call(hidden=True), "", site.hint)
+        return explain(self.problem, site.call, words(values, SHOWN_NAMES), site.hint)[:MESSAGE]
 
     def _fail(self, number: int, problem: str) -> bool:
         if self.failed_at is None:
             self.failed_at, self.problem = number, problem
         return False
 
-    def _problem(self, site: Site, expected: Any, message: dict[str, Any]) -> str | None:
+    def _problem(self, site: Site, expected: Any, said: Any) -> str | None:
         if site.kind == "raises":
-            arguments, raised, text = message["attempt"]
-            attempt = Attempt(str(arguments)[:TEXT], [*map(str, raised)], str(text)[:TEXT])
-            return raises_problem(attempt, expected)
+            return raises_problem(said, expected)
         if site.kind == "gradients":
-            return self._wrong_gradients(site, expected, message["slopes"])
-        values = [decode(value) for value in message["values"]]
+            # What is random is held against itself, and everything else against the reference.
+            wanted = said.numerical if expected is None else expected
+            return gradients_problem(said, wanted, **site.tolerances)
         if site.kind == "compare":
             outside = [decode(value) for value in expected]
-            sides = [values.pop(0) if sent else outside[i] for i, sent in enumerate(site.sent)]
+            sides = [said.pop(0) if sent else outside[i] for i, sent in enumerate(site.sent)]
             return None if _holds(COMPARE[site.comparison], *sides) else NOT_TRUE
         if site.kind == "true":
-            (value,) = values
-            return None if _holds(operator.truth, value) else NOT_TRUE
+            return None if _holds(operator.truth, *said) else NOT_TRUE
         if site.kind == "credit":
-            (value,) = values
-            return self._take_credit(value)
-        actual = values.pop(0)
-        wanted = values.pop(0) if site.sent[1] else decode(expected)
+            return self._take_credit(*said)
+        wanted = said[1] if site.sent[1] else decode(expected)
         if site.kind == "close":
-            return close_problem(actual, wanted, **site.tolerances)
-        return equal_problem(actual, wanted)
-
-    def _wrong_gradients(self, site: Site, expected: Any, said: dict[str, Any]) -> str | None:
-        gradients, numerical = decode(said["gradients"]), decode(said["numerical"])
-        names, at = [*map(str, decode(said["names"]))], decode(said["at"])
-        slopes = Slopes(names, at, gradients, numerical, decode(said["result"]))
-        # What is random is held against itself, and everything else against the reference.
-        wanted = numerical if expected is None else expected
-        if gradients is not None and not len(gradients) == len(wanted) == len(names):
-            raise Untrue("as many gradients as inputs")
-        return gradients_problem(slopes, wanted, **site.tolerances)
+            return close_problem(said[0], wanted, **site.tolerances)
+        return equal_problem(said[0], wanted)
 
     def _take_credit(self, value: Any) -> str | None:
-        """A number at the end of a check is its points, as in nbgrader."""
+        """A number at the end of a check is its points, as in nbgrader; None is all of them."""
         if value is None:
             return None
+        if not isinstance(value, (int, float, np.number, np.bool_)) or math.isnan(value):
+            return f"{EXPRESSION} is {value!r}, which is no number of points"
         self.credit = min(max(float(value), 0.0), self.key.points)
         return None
+
+
+def _said(site: Site, message: dict[str, Any]) -> Any:
+    """What an assertion sent: values, an attempt or slopes.
+
+    Raises:
+        Untrue: if it is nothing that an assertion of this kind sends; or another error of reading.
+    """
+    if site.kind == "raises":
+        arguments, raised, text = message["attempt"]
+        names = [words(name, SHOWN) for name in raised[:MAX_NAMES]]
+        return Attempt(words(arguments, TEXT), names, words(text, TEXT))
+    if site.kind == "gradients":
+        said = {name: decode(value) for name, value in message["slopes"].items()}
+        slopes = Slopes(**said)
+        slopes.names = [words(name, SHOWN) for name in slopes.names[:MAX_NAMES]]
+        slopes.at = slopes.at[:MAX_NAMES]
+        lengths = {len(slopes.names), len(slopes.at), len(slopes.numerical)}
+        if slopes.gradients is not None and {len(slopes.gradients)} != lengths:
+            raise Untrue("as many gradients as inputs")
+        return slopes
+    values = [decode(value) for value in message["values"]]
+    if len(values) != sum(site.sent):
+        raise Untrue("as many values as the assertion has")
+    return values
 
 
 def _holds(test: Callable[..., Any], *values: Any) -> bool:

@@ -6,10 +6,8 @@ notebook runs again in a new process, without the cell that killed the first.
 
 import ast
 import base64
-import builtins
 import json
 import marshal
-import select
 import socket
 import time
 from dataclasses import dataclass, field
@@ -28,7 +26,15 @@ from grader.fork_server import (
 from grader.judge import CheckKey, Judge
 from grader.results import Status
 from grader.sandbox.layers import Limits
+from grader.sandbox.values import words as plain_words
 
+OUTPUT_LIMIT = 2_000_000  # characters that are kept of a cell's outputs
+# What reading a message may raise that is none of ours.
+COMMON = (
+    *("AttributeError", "IndexError", "KeyError", "NameError", "NotImplementedError"),
+    *("RecursionError", "TypeError", "ValueError", "ZeroDivisionError", "OverflowError"),
+)
+STRANGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 HURRIED = 0.1  # seconds for a cell when the notebook's time is over
 GRACE = 2.0  # seconds for a cell to stop after an interrupt
 LOOK_EVERY = 0.5  # seconds between looks at what all processes use together
@@ -160,6 +166,9 @@ def play_on(server: ForkServer, cells: list[Cell], lesson: str, limits: Limits) 
         player.run()
     except Lost:
         raise Lost(player.played) from None
+    except BaseException:
+        drop_server_of_this_thread()  # what is in there must not meet the next submission
+        raise
     try:
         used = player.server.clear()
         player.played.cpu_seconds = round(float(used["seconds"]), 3)
@@ -178,7 +187,6 @@ class _Lines:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        connection.setblocking(False)
         self.read = 0
         self._pieces: list[bytes] = []
         self._ready: list[bytes] = []
@@ -192,10 +200,13 @@ class _Lines:
         deadline = time.monotonic() + seconds
         while not self._ready:
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.connection], [], [], left)[0]:
+            if left <= 0:
                 return None
+            self.connection.settimeout(left)
             try:
                 data = self.connection.recv(1 << 20)
+            except TimeoutError:
+                return None
             except OSError:
                 data = b""
             if not data:
@@ -227,8 +238,6 @@ class _Lines:
             self.connection.sendall(json.dumps(words).encode() + b"\n")
         except OSError:
             raise _Died("Python died") from None
-        finally:
-            self.connection.setblocking(False)
 
 
 class _Play:
@@ -264,7 +273,7 @@ class _Play:
                 break
             except _Died as reason:
                 why = str(reason)
-            except (KeyError, TypeError, ValueError):
+            except STRANGE:
                 why = NO_MESSAGE
             finally:
                 job.close()
@@ -280,11 +289,10 @@ class _Play:
                 last = True
                 self.deadly |= set(self.slow)
                 self.deadline = time.monotonic() + self.limits.notebook_seconds
-            for cell in self.cells:  # those that held so far are tried again
-                checked = self.played.checks.get(cell.id)
-                if checked is not None and not checked.message:
+            for name, checked in self.played.checks.items():  # those that held are tried again
+                if not checked.message:
                     judge = Judge(checked.judge.sites, checked.judge.key)
-                    self.played.checks[cell.id] = Checked(judge)
+                    self.played.checks[name] = Checked(judge)
         self._sum_up()
 
     def _sum_up(self) -> None:
@@ -297,9 +305,9 @@ class _Play:
             called = ", ".join(dict.fromkeys(self.slow.values()))
             self.trouble(Status.TIMEOUT, f"more than {seconds} seconds: {called}")
         for cell in self.cells:
-            checked = self.played.checks.get(cell.id)
-            if checked is None:
+            if cell.check is None:
                 continue
+            checked = self.played.checks[cell.id]
             if checked.judge.odd:
                 self.trouble(Status.TAMPERED, f"{cell.called} sent {checked.judge.odd}")
             if not checked.reached:
@@ -314,7 +322,7 @@ class _Play:
         """What the sandbox must know of the cells, and no more."""
         cells: list[dict[str, Any]] = []
         for number, cell in enumerate(self.cells):
-            checked = self.played.checks.get(cell.id)
+            checked = self._checked(number)
             if number in self.deadly or (checked is not None and checked.message):
                 cells.append({})  # it has had its turn
             elif cell.check is None:
@@ -345,7 +353,7 @@ class _Play:
             status = Status.TAMPERED if why == NO_MESSAGE else Status.CRASHED
             self.trouble(status, f"{why} in {cell.called}; what does not need it counts")
             name = "KernelDied"
-        checked = self.played.checks.get(cell.id)
+        checked = self._checked(self.place)
         if checked is not None:
             checked.fail(words)
         elif why != FULL:
@@ -366,7 +374,7 @@ class _Play:
         first = self._next(lines, time.monotonic() + START_SECONDS)
         self.played.layers = [str(layer) for layer in first["layers"]]
         until = time.monotonic() + START_SECONDS
-        running = False
+        running, began = False, time.monotonic()
         while True:
             words = self._next(lines, until)
             if "start" in words:
@@ -374,18 +382,21 @@ class _Play:
                 if running or not isinstance(place, int) or not self._may_start(place):
                     raise _Died(NO_MESSAGE)
                 self.place, running = place, True
-                checked = self.played.checks.get(self.cells[place].id)
+                checked = self._checked(place)
                 if checked is not None:
                     checked.reached = True
-                now = time.monotonic()
+                now = began = time.monotonic()
                 # Out of time, the rest of the notebook is hurried through, for what it defines.
                 until = min(now + self.limits.cell_seconds, max(self.deadline, now + HURRIED))
             elif "end" in words and not running:
                 return
             elif "done" in words and running:
                 running = False
-                self._done(self.place, words)
-                until = time.monotonic() + START_SECONDS
+                now = time.monotonic()
+                self._done(self.place, words, now - began)
+                if self._left() < -self.limits.notebook_seconds:
+                    raise _Died(SLOW)
+                until = min(now + START_SECONDS, max(self.deadline, now + HURRIED))
             else:
                 self._answer(self.played.checks[self.cells[self.place].id], lines, words)
 
@@ -404,9 +415,8 @@ class _Play:
         words = lines.next(GRACE)
         if words is None or "done" not in words:
             raise _Died(SLOW)
-        cell = self.cells[self.place]
         took = f"{self._took_too_long(self.place)} and was stopped."
-        checked = self.played.checks.get(cell.id)
+        checked = self._checked(self.place)
         if checked is not None:
             checked.fail(took)
         elif isinstance(words.get("outputs"), list):
@@ -432,30 +442,32 @@ class _Play:
     def _answer(self, checked: Checked, lines: _Lines, words: dict[str, Any]) -> None:
         """A check has sent something: tell it whether to go on."""
         if "shown" in words:
-            if checked.judge.failed_at is not None:
-                checked.message = checked.judge.message(str(words["shown"]))
+            if checked.judge.failed_at is not None and not checked.judge.hidden:
+                checked.message = checked.judge.message(words["shown"])
             lines.say({})
             return
         going = checked.judge.hear(words)
         if not going:
-            site = checked.judge.failed_at
-            hidden = site is not None and site >= 0 and checked.judge.sites[site].call.hidden
-            checked.fail(checked.judge.message(), hidden)
+            checked.fail(checked.judge.message(), checked.judge.hidden)
         lines.say({"go": going})
 
-    def _done(self, number: int, words: dict[str, Any]) -> None:
+    def _checked(self, place: int) -> Checked | None:
+        cell = self.cells[place]
+        return None if cell.check is None else self.played.checks[cell.id]
+
+    def _done(self, number: int, words: dict[str, Any], seconds: float) -> None:
         """A cell, or the visible part of a check, is through."""
         cell = self.cells[number]
-        checked = self.played.checks.get(cell.id)
+        checked = self._checked(number)
         if checked is None:
-            self.played.outputs[number] = list(words["outputs"])
+            self.played.outputs[number] = _within_limit(words["outputs"])
             self.played.counts[number] = int(words["count"])
             if (
                 words["full"] is True
             ):  # what fills it is still there, and leaves no room for the rest
                 raise _Died(FULL)
             return
-        checked.seconds += float(words["seconds"])
+        checked.seconds += seconds
         if words["passed"] is not True:
             checked.fail(_error_message(words.get("error")) or checked.judge.message())
         elif checked.message or not checked.judge.finish(hidden=False):
@@ -484,7 +496,7 @@ class _Play:
                     self._play_hidden(lines, *waiting[0])
                     waiting.pop(0)
                 return
-            except (_Died, KeyError, TypeError, ValueError) as reason:
+            except (_Died, *STRANGE) as reason:
                 self._note_hidden_death(str(reason), *waiting.pop(0))
         for _, _, checked in waiting:
             checked.fail(f"{HIDDEN_FAILED} Python died too often before it. {TRY}", hidden=True)
@@ -504,21 +516,21 @@ class _Play:
         checked.judge.hidden = True
         code = _compiled(cell.check.hidden, cell.id)
         lines.say({"cell": number, "code": code, "sites": _sites(cell.check, hidden=True)})
-        deadline = time.monotonic() + max(1.0, min(self.limits.cell_seconds, self._left()))
+        began = time.monotonic()
+        deadline = began + max(1.0, min(self.limits.cell_seconds, self._left()))
         while True:
             words = self._heard(lines, deadline)
             if "done" in words:
                 break
             self._answer(checked, lines, words)
-        checked.seconds += float(words["seconds"])
+        checked.seconds += time.monotonic() - began
         if words["passed"] is True and not checked.message and checked.judge.finish(hidden=True):
             checked.finished = True
             return
         error = words.get("error")
         if error:
-            names = [str(name) for name in error["names"]]
-            # The error's own words, and the name of a class of the student's, may hold anything.
-            name = next((name for name in names if hasattr(builtins, name)), "an error")
+            # The error's own words, and rarer names, may be chosen to say what was tried.
+            name = next((name for name in error["names"] if name in COMMON), "an error")
             checked.fail(f"{HIDDEN_FAILED} Your part raised {name} there. {TRY}", hidden=True)
         checked.fail(checked.judge.message() or f"{HIDDEN_FAILED} {TRY}", hidden=True)
 
@@ -540,9 +552,20 @@ def error_output(name: str, words: str) -> dict[str, Any]:
     return {"output_type": "error", "ename": name, "evalue": words, "traceback": text}
 
 
+def _within_limit(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Outputs as far as there is room for them; the sandbox keeps a limit too, if it is honest."""
+    room, kept = OUTPUT_LIMIT, []
+    for output in outputs:
+        room -= len(json.dumps(output))
+        if room < 0:
+            break
+        kept.append(output)
+    return kept
+
+
 def _error_message(error: Any) -> str:
     """What a student reads of an error that a visible test ran into."""
-    return str(error["text"])[:4000] if error else ""
+    return plain_words(error["text"], 4000) if error else ""
 
 
 def _sites(check: Dissected, hidden: bool) -> list[dict[str, Any] | None]:

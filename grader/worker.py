@@ -202,7 +202,7 @@ def _cell(cell: Any, lesson: Lesson) -> Cell:
     if name in lesson.checks:
         key = lesson.pack.key[name]
         return Cell(name, called(cell), lesson.sources[name], lesson.checks[name], key)
-    return Cell(name or cell.id, called(cell), cell.source)
+    return Cell(name or f"cell {cell.id}", called(cell), cell.source)
 
 
 def called(cell: Any) -> str:

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import nbformat
@@ -181,9 +181,6 @@ def put_up(wall: str, patch: pytest.MonkeyPatch) -> None:
         pytest.skip(f"NOT TESTED: this machine has no {wall} (it has {found or 'nothing'})")
     if layers.landlock_version() < 6 or not layers.seccomp_works():
         pytest.skip("NOT TESTED: this machine lacks landlock (version 6 or newer) or seccomp")
-
-
-Probe = Callable[[], object]
 
 
 def attempts(lines: dict[str, str], before: str = "") -> str:

@@ -37,12 +37,22 @@ PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 4, 38, 36
 FORBIDDEN_CALLS = (
     *("ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "userfaultfd"),
     *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount"),
-    *("fsopen", "fsmount", "open_by_handle_at", "name_to_handle_at", "bpf", "perf_event_open"),
+    *(
+        "fsopen",
+        "fsmount",
+        "fspick",
+        "fsconfig",
+        "mount_setattr",
+        "open_by_handle_at",
+        "name_to_handle_at",
+        "bpf",
+        "perf_event_open",
+    ),
     *("keyctl", "add_key", "request_key", "io_uring_setup", "init_module", "finit_module"),
     *("delete_module", "kexec_load", "reboot", "swapon", "swapoff", "acct", "quotactl"),
     *("settimeofday", "clock_settime", "clock_adjtime", "sethostname", "setdomainname"),
     # Connections of all kinds; socketpair stays, which processes of one notebook may use.
-    *("socket", "fanotify_mark", "inotify_add_watch"),
+    *("socket", "fanotify_init", "fanotify_mark", "inotify_add_watch"),
     # Memory and messages that outlive a process, for the next submission to find.
     *("shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl"),
     *("semget", "semop", "semtimedop", "semctl", "mq_open", "mq_unlink"),

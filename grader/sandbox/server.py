@@ -53,20 +53,29 @@ def preload(with_numba: bool) -> None:
     make_shell()
 
 
-def readable(lesson: str) -> list[Path]:
-    """The files that a notebook may read: not the reference of the parts that it asks for."""
+def references(lesson: str) -> set[Path]:
+    """The files that hold the reference of the parts that a lesson asks for."""
     try:
         parts = find_lesson(lesson).parts
     except LookupError:  # a lesson that is not in this course has no reference either
-        parts = ()
+        return set()
     modules = {part.path.rsplit(".", depth)[0] for part in parts for depth in (1, 2)}
-    asked = {COURSE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in modules}
-    files = [
-        path
-        for path in COURSE.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and path not in asked
-    ]
-    return [*python_folders(), *files]
+    return {COURSE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in modules}
+
+
+def readable(lesson: str) -> list[Path]:
+    """The files that a notebook may read: not the reference of the parts that it asks for."""
+    asked = references(lesson)
+    files = (path for path in COURSE.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return [*python_folders(), *(path for path in files if path not in asked)]
+
+
+def hide_files(lesson: str) -> None:
+    """Let modules whose files a notebook may not read have none: %autoreload would complain."""
+    asked = {str(path) for path in references(lesson)}
+    for name, module in sys.modules.items():
+        if name.startswith("grader.") or getattr(module, "__file__", None) in asked:
+            module.__file__ = None
 
 
 class Server:
@@ -135,6 +144,7 @@ class Server:
         limits = Limits(**order["limits"])
         with contextlib.suppress(LookupError):  # a lesson that is not in this course has no parts
             forget(order["lesson"])
+        hide_files(order["lesson"])
         layers = []
         if order["layers"]:
             layers = give_up_rights(limits, folder, readable(order["lesson"]), self.wall)

@@ -16,6 +16,7 @@ import numpy as np
 
 MAX_ITEMS = 200_000  # numbers, texts, lists ... in one message
 MAX_TEXT = 20_000  # characters of one text
+MAX_HASHED = 2_000  # of a set or a dictionary, which a forger may fill with numbers that collide
 MAX_ARRAY = 8 * 2**20  # bytes of one array
 MAX_DEPTH = 40  # lists in lists
 SHOWN = 200  # characters of what something looks like
@@ -76,6 +77,10 @@ class Encoder:
         kind = type(x)
         if x is None or kind is bool:
             return x
+        if isinstance(x, str):
+            return words(str.__str__(x), MAX_TEXT)
+        if isinstance(x, bytes):
+            return {"bytes": bytes.hex(bytes.__getitem__(x, slice(0, MAX_TEXT)))}
         if isinstance(x, np.generic):
             return self._array("scalar", np.ndarray.view(np.asarray(x), np.ndarray), x)
         if isinstance(x, int):
@@ -88,21 +93,15 @@ class Encoder:
             return self._encode(float(x), depth)
         if isinstance(x, complex):
             return {"complex": [x.real, x.imag]} if kind is complex else self._thing(x)
-        if isinstance(x, str):
-            text = str.__str__(x)
-            text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "..."
-            return text.encode("utf-8", "replace").decode()
-        if isinstance(x, bytes):
-            return {"bytes": bytes.hex(bytes.__getitem__(x, slice(0, MAX_TEXT)))}
         if isinstance(x, np.ndarray):
             return self._array("array", np.ndarray.view(x, np.ndarray), x)
-        if kind is range:
+        if kind is range and len(x) <= MAX_ITEMS:
             return {"range": [x.start, x.stop, x.step]}
         if depth < MAX_DEPTH and self._room > 0:
             for name, plain in LISTS.items():
-                if isinstance(x, plain):
+                if isinstance(x, plain) and (name in ("list", "tuple") or len(x) <= MAX_HASHED):
                     return self._items(name, list(plain.__iter__(x)), x, depth)
-            if isinstance(x, dict):
+            if isinstance(x, dict) and dict.__len__(x) * 2 <= MAX_HASHED:
                 pairs = [item for pair in dict.items(x) for item in pair]
                 return self._items("dict", pairs, x, depth)
         return self._thing(x)
@@ -137,8 +136,13 @@ def look(x: Any) -> str:
         text = str.__str__(repr(x))
     except Exception:
         text = f"<{type(x).__name__}>"
-    text = text if len(text) <= SHOWN else text[: SHOWN - 10] + " ..."
-    return text.encode("utf-8", "replace").decode()
+    return words(text if len(text) <= SHOWN else text[: SHOWN - 10] + " ...", SHOWN)
+
+
+def words(text: Any, limit: int) -> str:
+    """Text of a student's, cut, and without what no file can hold."""
+    kept = str(text)[:limit] if isinstance(text, str) else ""
+    return kept.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 class Untrue(ValueError):
@@ -149,49 +153,71 @@ def decode(data: Any) -> Any:
     """The value that JSON data stands for. The data may be anything: it comes from student code.
 
     Raises:
-        Untrue: if it stands for no value.
+        Untrue: if it stands for no value, or for one that is too large.
     """
     try:
-        return _decode(data, 0)
+        return _Decoder().decode(data, 0)
     except Untrue:
         raise
     except Exception as error:  # a shape that does not fit, text that is no number ...
         raise Untrue(f"no value: {type(error).__name__}") from None
 
 
-def _decode(data: Any, depth: int) -> Any:
-    if data is None or isinstance(data, (bool, int, float, str)):
-        return data
-    if not isinstance(data, dict) or len(data) != 1 or depth > MAX_DEPTH + 1:
-        raise Untrue("no value")
-    ((name, content),) = data.items()
-    match name:
-        case "int":
-            return int(content[:MAX_TEXT], 16)
-        case "float":
-            return float(content)
-        case "complex":
-            return complex(*content)
-        case "bytes":
-            return bytes.fromhex(content)
-        case "range":
-            return range(*content)
-        case "scalar" | "array":
-            return _array(name, *content)
-        case "thing":
-            return _thing(**content)
-        case "type":
-            return Class(str(content))
-        case "dict":
-            items = [_decode(item, depth + 1) for item in content]
+class _Decoder:
+    """Decodes one value; it keeps the encoder's limits, as the encoder may not have."""
+
+    def __init__(self) -> None:
+        self.room = MAX_ITEMS
+
+    def decode(self, data: Any, depth: int) -> Any:
+        self.room -= 1
+        if self.room < 0 or depth > MAX_DEPTH + 1:
+            raise Untrue("too large a value")
+        if isinstance(data, str):
+            return words(data, MAX_TEXT + 3)
+        if data is None or isinstance(data, (bool, int, float)):
+            return data
+        if not isinstance(data, dict) or len(data) != 1:
+            raise Untrue("no value")
+        ((name, content),) = data.items()
+        match name:
+            case "int":
+                return int(_short(content), 16)
+            case "float":
+                return float(_short(content))
+            case "complex":
+                return complex(*content)
+            case "bytes":
+                return bytes.fromhex(content[: 2 * MAX_TEXT])
+            case "range":
+                numbers = range(*content)
+                if len(numbers) > MAX_ITEMS:
+                    raise Untrue("too long a range")
+                return numbers
+            case "scalar" | "array":
+                return _array(name, *content)
+            case "thing":
+                return _thing(**content)
+            case "type":
+                return Class(words(content, SHOWN))
+        if name not in (*LISTS, "dict") or not isinstance(content, list):
+            raise Untrue("no value")
+        if name not in ("list", "tuple") and len(content) > MAX_HASHED:
+            raise Untrue("too large a set")
+        items = [self.decode(item, depth + 1) for item in content]
+        if name == "dict":
             return dict(zip(items[::2], items[1::2], strict=True))
-        case _ if name in LISTS:
-            return LISTS[name](_decode(item, depth + 1) for item in content)
-    raise Untrue("no value")
+        return LISTS[name](items)
+
+
+def _short(text: Any) -> str:
+    if not isinstance(text, str) or len(text) > MAX_TEXT:
+        raise Untrue("no number")
+    return text
 
 
 def _array(name: str, dtype: str, shape: list[int], data: str) -> Any:
-    if not DTYPE.fullmatch(dtype):
+    if not DTYPE.fullmatch(dtype) or len(data) > MAX_ARRAY * 4 // 3 + 4:
         raise Untrue("no array")
     array = np.frombuffer(base64.b64decode(data, validate=True), np.dtype(dtype)).reshape(shape)
     return array[()] if name == "scalar" else array
@@ -199,8 +225,8 @@ def _array(name: str, dtype: str, shape: list[int], data: str) -> Any:
 
 def _thing(number: int, shown: str, differentiable: bool = False, **names: str) -> Thing:
     # A class of its own, so that messages can say what it is a thing of.
-    kind = type(names["class"].replace("\0", "") or "thing", (Thing,), {})
-    thing = kind(int(number), str(shown)[: SHOWN + 20])
+    kind = type(words(names["class"], SHOWN) or "thing", (Thing,), {})
+    thing = kind(int(number), words(shown, SHOWN + 20))
     if differentiable is True:
         thing.data = thing.grad = None  # which is what messages look for
     return thing
