@@ -275,11 +275,23 @@ def _students_names(tree: ast.Module, names: set[str]) -> set[str]:
     while True:
         found = set(names)
         for statement in tree.body:
-            if _loaded(statement) & names:
-                found |= set(_bound(statement)) & own  # a module such as `math` is never changed
+            found |= _spread(statement, names) & own  # a module such as `math` is never changed
         if found == names:
             return names
         names = found
+
+
+def _spread(statement: ast.stmt, names: set[str]) -> set[str]:
+    """What a statement defines or changes with the help of these names."""
+    if isinstance(statement, (ast.For, ast.With, ast.Try)):
+        inner = [x for x in ast.walk(statement) if x is not statement and isinstance(x, ast.stmt)]
+        found = set().union(*(_spread(x, names) for x in inner)) if inner else set()
+        if isinstance(statement, ast.For) and _loaded(statement.iter) & names:
+            found |= set(_bound(statement.target))
+        if isinstance(statement, ast.With) and any(_loaded(x) & names for x in statement.items):
+            found |= {name for item in statement.items for name in _bound(item)}
+        return found
+    return set(_bound(statement)) if _loaded(statement) & names else set()
 
 
 def _defined(statement: ast.stmt) -> Iterator[str]:

@@ -22,9 +22,7 @@ from grader.sandbox.layers import (
     wrapper,
 )
 
-INSTALL = (
-    "use Linux 5.13 or newer, and install bubblewrap (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap)"
-)
+INSTALL = "use Linux 5.13 or newer, and install bubblewrap (Debian and Ubuntu: apt install bubblewrap; Fedora: dnf install bubblewrap)"
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,14 @@ class Judge:
             return self._fail(number, f"{NOT_TRUE} as often as it was tried")
         try:
             said = _said(site, message)
-        except (Untrue, ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ):
             self.odd = "a message that no assertion sends"
             return self._fail(number, NOT_TRUE)
         try:
@@ -143,14 +150,14 @@ class Judge:
             wanted = said.numerical if expected is None else expected
             return gradients_problem(said, wanted, **site.tolerances)
         if site.kind == "compare":
-            outside = [decode(value) for value in expected]
+            outside = [decode(value, ours=True) for value in expected]
             sides = [said.pop(0) if sent else outside[i] for i, sent in enumerate(site.sent)]
             return None if _holds(COMPARE[site.comparison], *sides) else NOT_TRUE
         if site.kind == "true":
             return None if _holds(operator.truth, *said) else NOT_TRUE
         if site.kind == "credit":
             return self._take_credit(*said)
-        wanted = said[1] if site.sent[1] else decode(expected)
+        wanted = said[1] if site.sent[1] else decode(expected, ours=True)
         if site.kind == "close":
             return close_problem(said[0], wanted, **site.tolerances)
         return equal_problem(said[0], wanted)

@@ -78,7 +78,7 @@ class Encoder:
         if x is None or kind is bool:
             return x
         if isinstance(x, str):
-            return words(str.__str__(x), MAX_TEXT)
+            return _whole(str.__str__(x)[:MAX_TEXT])
         if isinstance(x, bytes):
             return {"bytes": bytes.hex(bytes.__getitem__(x, slice(0, MAX_TEXT)))}
         if isinstance(x, np.generic):
@@ -95,7 +95,7 @@ class Encoder:
             return {"complex": [x.real, x.imag]} if kind is complex else self._thing(x)
         if isinstance(x, np.ndarray):
             return self._array("array", np.ndarray.view(x, np.ndarray), x)
-        if kind is range and len(x) <= MAX_ITEMS:
+        if kind is range and _steps(x) <= MAX_ITEMS:
             return {"range": [x.start, x.stop, x.step]}
         if depth < MAX_DEPTH and self._room > 0:
             for name, plain in LISTS.items():
@@ -130,6 +130,13 @@ class Encoder:
         return {"thing": thing}
 
 
+def _steps(x: range) -> int:
+    try:
+        return len(x)
+    except OverflowError:
+        return MAX_ITEMS + 1
+
+
 def look(x: Any) -> str:
     """What something looks like, in few characters; its own `__repr__` may fail."""
     try:
@@ -141,22 +148,30 @@ def look(x: Any) -> str:
 
 def words(text: Any, limit: int) -> str:
     """Text of a student's, cut, and without what no file can hold."""
-    kept = str(text)[:limit] if isinstance(text, str) else ""
-    return kept.encode("utf-8", "replace").decode().replace("\0", "")
+    return _whole(text[:limit]).replace("\0", "") if isinstance(text, str) else ""
+
+
+def _whole(text: str) -> str:
+    """Text without halves of characters."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class Untrue(ValueError):
     """What arrived is nothing that `Encoder` makes."""
 
 
-def decode(data: Any) -> Any:
+def decode(data: Any, *, ours: bool = False) -> Any:
     """The value that JSON data stands for. The data may be anything: it comes from student code.
+
+    Args:
+        data: what arrived.
+        ours: it is of another process than the student's, so that no object in it is one of theirs.
 
     Raises:
         Untrue: if it stands for no value, or for one that is too large.
     """
     try:
-        return _Decoder().decode(data, 0)
+        return _Decoder(ours).decode(data, 0)
     except Untrue:
         raise
     except Exception as error:  # a shape that does not fit, text that is no number ...
@@ -166,15 +181,16 @@ def decode(data: Any) -> Any:
 class _Decoder:
     """Decodes one value; it keeps the encoder's limits, as the encoder may not have."""
 
-    def __init__(self) -> None:
+    def __init__(self, ours: bool) -> None:
         self.room = MAX_ITEMS
+        self.ours = ours
 
     def decode(self, data: Any, depth: int) -> Any:
         self.room -= 1
         if self.room < 0 or depth > MAX_DEPTH + 1:
             raise Untrue("too large a value")
         if isinstance(data, str):
-            return words(data, MAX_TEXT + 3)
+            return _whole(data[:MAX_TEXT])
         if data is None or isinstance(data, (bool, int, float)):
             return data
         if not isinstance(data, dict) or len(data) != 1:
@@ -197,7 +213,7 @@ class _Decoder:
             case "scalar" | "array":
                 return _array(name, *content)
             case "thing":
-                return _thing(**content)
+                return _thing(self.ours, **content)
             case "type":
                 return Class(words(content, SHOWN))
         if name not in (*LISTS, "dict") or not isinstance(content, list):
@@ -223,10 +239,14 @@ def _array(name: str, dtype: str, shape: list[int], data: str) -> Any:
     return array[()] if name == "scalar" else array
 
 
-def _thing(number: int, shown: str, differentiable: bool = False, **names: str) -> Thing:
+def _thing(
+    ours: bool, number: int, shown: str, differentiable: bool = False, **names: str
+) -> Thing:
+    if not isinstance(names["class"], str):
+        raise Untrue("no thing")
     # A class of its own, so that messages can say what it is a thing of.
     kind = type(words(names["class"], SHOWN) or "thing", (Thing,), {})
-    thing = kind(int(number), words(shown, SHOWN + 20))
+    thing = kind(-1 - int(number) if ours else int(number), words(shown, SHOWN + 20))
     if differentiable is True:
         thing.data = thing.grad = None  # which is what messages look for
     return thing
