@@ -129,6 +129,7 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
             raise _error(built, cell, max(statement.lineno, ends[0]), message)
         if statement.lineno < begin < (statement.end_lineno or 0):
             raise _error(built, cell, begin, "the hidden part cannot begin within a statement")
+    _check_loops(built, cell, begin, tree)
     hidden = [site for site in dissect(cell.source, students).sites if site.call.hidden]
     answers = list(_answers(cell.source, begin, hidden))
     if not answers:
@@ -140,6 +141,31 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
     if all(isinstance(answer, ast.expr) and _is_guessed(answer) for answer in answers):
         message = "its hidden part expects only True, False, None, 0 or 1, which can be guessed"
         raise _error(built, cell, begin, message)
+
+
+def _check_loops(built: "Built", cell: TextCell, begin: int, tree: ast.Module) -> None:
+    """What a hidden loop runs over goes into the sandbox: no answers may be among it."""
+    for loop in ast.walk(tree):
+        if not isinstance(loop, ast.For) or loop.lineno < begin:
+            continue
+        if isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "range":
+            continue
+        own = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+        for call in ast.walk(loop):
+            name = getattr(call.func, "id", "") if isinstance(call, ast.Call) else ""
+            if not isinstance(call, ast.Call) or name not in ("assert_close", "assert_equal"):
+                continue
+            if own & {
+                node.id
+                for x in call.args[1:2]
+                for node in ast.walk(x)
+                if isinstance(node, ast.Name)
+            }:
+                message = (
+                    "the loop takes expected values with it into the sandbox, where student code "
+                    "can read them: write the assertions out, or loop over range(...)"
+                )
+                raise _error(built, cell, call.lineno, message)
 
 
 def _answers(source: str, begin: int, hidden: list[Site]) -> Iterator[ast.expr | None]:

@@ -1,6 +1,7 @@
 """The grader's end of the fork server: starts it inside a wrapper, gives it orders, ends it."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ from grader.sandbox.layers import DISK, Limits, python_folders, wrapper
 
 START_SECONDS = 120  # for loading the libraries on a slow, busy machine
 ANSWER_SECONDS = 20
+MAX_FILES = 20_000  # that a notebook may have at a time
 MAX_DEATHS = 30  # of one notebook's processes
 SEEN = (ROOT / "course", ROOT / "grader" / "__init__.py", ROOT / "grader" / "sandbox")
 
@@ -49,10 +51,10 @@ class ForkServer:
         self.kind = (layers, with_numba)
         self.layers = layers
         self.wall, words = wrapper((*python_folders(), *SEEN)) if layers else ("", [])
-        self._scratch = tempfile.TemporaryDirectory(prefix="grading-", ignore_cleanup_errors=True)
-        scratch = "/tmp" if self.wall == "bubblewrap" else self._scratch.name
+        self._scratch = tempfile.mkdtemp(prefix="grading-")
+        scratch = "/tmp" if self.wall == "bubblewrap" else self._scratch
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        log = Path(self._scratch.name, "server.log")
+        log = Path(self._scratch, "server.log")
         command = [*words, sys.executable, "-m", "grader.sandbox.server", str(theirs.fileno())]
         with log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -108,11 +110,7 @@ class ForkServer:
 
     def clear(self) -> dict[str, Any]:
         """End all that is left of a notebook; returns what it has used."""
-        try:
-            self._control.sendall(json.dumps({"do": "clear"}).encode())
-        except OSError:
-            raise Lost from None
-        used = self._answer()
+        used = self._order("clear")
         if used["left"]:
             raise Lost
         return used
@@ -128,9 +126,20 @@ class ForkServer:
                 memory += process.memory_full_info().pss
         if memory > 2 * limits.memory:
             return "too much memory was taken"
-        if self.wall != "bubblewrap" and _size(Path(self._scratch.name)) > DISK:
+        if self.wall == "bubblewrap":  # which limits their size itself
+            size, files = 0, int(self._order("count")["files"])
+        else:
+            size, files = _size(self._scratch)
+        if size > DISK or files > MAX_FILES:
             return "too much was written to files"
         return ""
+
+    def _order(self, word: str) -> dict[str, Any]:
+        try:
+            self._control.sendall(json.dumps({"do": word}).encode())
+        except OSError:
+            raise Lost from None
+        return self._answer()
 
     def close(self) -> None:
         """End the server and all that is inside with it."""
@@ -144,7 +153,7 @@ class ForkServer:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         self._process.wait()
-        self._scratch.cleanup()
+        subprocess.run(["rm", "-rf", "--", self._scratch], capture_output=True)
 
     def _answer(self, seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
         self._control.settimeout(seconds)
@@ -165,14 +174,24 @@ def _family(pid: int) -> list[Any]:
         return []
 
 
-def _size(folder: Path) -> int:
-    """How many bytes all files below a folder have."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
+def _size(top: str) -> tuple[int, int]:
+    """How many bytes all files below a folder have, and how many files there are."""
+    size, files, folders = 0, 0, [top]
+    while folders and files <= MAX_FILES:
+        try:
+            entries = list(os.scandir(folders.pop()))
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # nobody nests folders so deep by accident
+                return size, MAX_FILES + 1
+            continue
+        files += len(entries)
+        for entry in entries:
             with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_size
-    return total
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    size += entry.stat(follow_symlinks=False).st_size
+    return size, files
 
 
 @dataclass

@@ -225,6 +225,7 @@ def test_checks_that_can_be_graded(build, check):
         (HIDDEN.format("assert_close(lerp(7.0, 9.0, 0.5), lerp(9.0, 7.0, 0.5))"), "### BEGIN", "come from the student's parts"),
         (HIDDEN.format("x = lerp(7.0, 9.0, 0.5)\ny = 2 * x\nassert_close(lerp(0.0, 16.0, 1.0), y)"), "### BEGIN", "come from the student's parts"),
         (HIDDEN.format("def f():\n    return lerp(0.0, 16.0, 1.0)\n\n\nassert_close(lerp(0.0, 16.0, 1.0), f())"), "### BEGIN", "come from the student's parts"),
+        (HIDDEN.format("for t, y in [(0.25, 7.5), (0.5, 8.0)]:\n    assert_close(lerp(7.0, 9.0, t), y)"), "    assert_close(lerp(7.0, 9.0, t)", "takes expected values with it into the sandbox"),
         (HIDDEN.format("assert_raises(TypeError, lerp, 1)"), "### BEGIN", "all be seen can be passed by writing them down"),
         (HIDDEN.format("assert_equal(lerp(0.0, 1.0, 0.5) < 1, True)\nassert_close(lerp(0.0, 1.0, 1), 1.0)"), "### BEGIN", "which can be guessed"),
         (HIDDEN.format("assert_equal([lerp(0, 1, 0), (lerp(0, 1, 1), None)], [0, (True, None)])"), "### BEGIN", "which can be guessed"),

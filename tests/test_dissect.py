@@ -134,6 +134,30 @@ def test_what_student_code_makes_is_sent() -> None:
         assert site.sent == (True, True), made
 
 
+@pytest.mark.parametrize(
+    "loop",
+    [
+        pytest.param(
+            "for x, e in [(1.25, 2.5), (3.25, 6.5)]:\n    assert_close(double(x), e)",
+            marks=pytest.mark.xfail(strict=True, reason="the builder refuses such loops"),
+        ),
+        pytest.param(
+            "table = {1.25: 2.5, 3.25: 6.5}\nfor x, e in table.items():\n    assert_close(double(x), e)",
+            marks=pytest.mark.xfail(strict=True, reason="the builder refuses such loops"),
+        ),
+        "es = [2.5, 6.5]\nfor i, x in enumerate([1.25, 3.25]):\n    assert_close(double(x), es[i])",
+        "for x in (1.25, 3.25):\n    assert_close(double(x), 2 * x)",
+        "e = 2.5\nassert_close(double(1.25), e)",
+    ],
+)
+def test_an_answer_is_either_sent_or_not_there(loop: str) -> None:
+    """What is sent is no answer, as the builder knows; what is not sent must not be there to read."""
+    parts = dissect(f"{BEGIN_HIDDEN}\n{loop}\n### END HIDDEN TESTS", {"double"})
+    inside = set(map(repr, constants(goes_in(parts.hidden))))
+    assert "1.25" in inside
+    assert parts.sites[0].sent == (True, True) or not inside & {"2.5", "6.5"}
+
+
 def test_partial_credit_is_a_site() -> None:
     (site,) = dissect("2 * (double(2) == 4) / 3", {"double"}).sites
     assert site.kind == "credit"

@@ -209,6 +209,7 @@ def test_equal(expected: Any, right: list[Any], wrong: list[Any]) -> None:
 def test_no_key_expects_the_references_objects(made: str) -> None:
     """Which object it was is known within one process only: any other would look the same."""
     notebook = nbformat.reads(nbformat.writes(solved()), 4)
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "both-check"]
     for cell in notebook.cells:
         if cell.source == CHECK_HALF:
             cell.source = f"import fractions\nmake = {made}\nassert_equal(half(make(3)), make(3))"

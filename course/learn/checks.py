@@ -189,7 +189,7 @@ def measure_slopes(function: Callable[..., Any], *inputs: Any) -> Slopes:
     """
     __tracebackhide__ = True
     at = [x.data for x in inputs]
-    names = [*inspect.signature(function).parameters]
+    names = [*inspect.signature(function).parameters][: len(inputs)]
     names += [f"input number {i}" for i in range(len(names), len(inputs))]
     result = function(*inputs)
     if not hasattr(result, "backward"):

@@ -56,6 +56,7 @@ FORBIDDEN_CALLS = (
     # Memory and messages that outlive a process, for the next submission to find.
     *("shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl"),
     *("semget", "semop", "semtimedop", "semctl", "mq_open", "mq_unlink"),
+    *("memfd_create", "memfd_secret"),  # memory that is in no process
     # Priorities, its own and others'.
     *("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr"),
 )
