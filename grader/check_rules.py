@@ -129,7 +129,7 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
             raise _error(built, cell, max(statement.lineno, ends[0]), message)
         if statement.lineno < begin < (statement.end_lineno or 0):
             raise _error(built, cell, begin, "the hidden part cannot begin within a statement")
-    _check_loops(built, cell, begin, tree)
+    _check_shared_names(built, cell, begin, tree, students)
     hidden = [site for site in dissect(cell.source, students).sites if site.call.hidden]
     answers = list(_answers(cell.source, begin, hidden))
     if not answers:
@@ -143,29 +143,37 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
         raise _error(built, cell, begin, message)
 
 
-def _check_loops(built: "Built", cell: TextCell, begin: int, tree: ast.Module) -> None:
-    """What a hidden loop runs over goes into the sandbox: no answers may be among it."""
+def _check_shared_names(
+    built: "Built", cell: TextCell, begin: int, tree: ast.Module, students: set[str]
+) -> None:
+    """What the hidden part computes with goes into the sandbox: no answers may be among it."""
+    parts = dissect(cell.source, students)
+    inside = {name for part in (parts.visible, parts.hidden) for name in _names(part, ast.Load)}
+    own = _names(tree, ast.Store)
     for loop in ast.walk(tree):
-        if not isinstance(loop, ast.For) or loop.lineno < begin:
+        if isinstance(loop, ast.For):
+            called = loop.iter.func if isinstance(loop.iter, ast.Call) else None
+            if getattr(called, "id", "") == "range":  # numbers that anybody can count
+                own -= _names(loop.target, ast.Store)
+            else:
+                inside |= _names(loop.target, ast.Store)
+    hidden = [site for site in parts.sites if site.call.hidden]
+    for answer in _answers(cell.source, begin, hidden):
+        if answer is None:
             continue
-        if isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "range":
-            continue
-        own = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
-        for call in ast.walk(loop):
-            name = getattr(call.func, "id", "") if isinstance(call, ast.Call) else ""
-            if not isinstance(call, ast.Call) or name not in ("assert_close", "assert_equal"):
-                continue
-            if own & {
-                node.id
-                for x in call.args[1:2]
-                for node in ast.walk(x)
-                if isinstance(node, ast.Name)
-            }:
-                message = (
-                    "the loop takes expected values with it into the sandbox, where student code "
-                    "can read them: write the assertions out, or loop over range(...)"
-                )
-                raise _error(built, cell, call.lineno, message)
+        shared = (_names(answer, ast.Load) - _names(answer, ast.Store)) & own & inside
+        if shared:
+            message = (
+                f"the expected value is taken from {min(shared)!r}, which the rest of the hidden part "
+                "takes into the sandbox, where student code can read it: write the value out"
+            )
+            raise _error(built, cell, answer.lineno, message)
+
+
+def _names(tree: ast.AST, how: type[ast.expr_context]) -> set[str]:
+    """The names that are read, or those that are given a value."""
+    nodes = ast.walk(tree)
+    return {x.id for x in nodes if isinstance(x, ast.Name) and isinstance(x.ctx, how)}
 
 
 def _answers(source: str, begin: int, hidden: list[Site]) -> Iterator[ast.expr | None]:
