@@ -238,7 +238,7 @@ def reason(check: CheckOutcome) -> str:
     """Why a check failed, so that the same reasons read the same."""
     if check.misconception:
         return check.misconception
-    message = CALLS.sub("", essence(check.message), count=1)
+    message = essence(CALLS.sub("", check.message, count=1))
     lines = message.splitlines() or ["It did not pass."]
     hints = [line.removeprefix(HINT) for line in lines if line.startswith(HINT)]
     return shorten((hints or lines)[0], LONGEST_REASON, placeholder=" ...")

@@ -2,7 +2,6 @@
 
 import functools
 import tempfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from difficult import LEFT, LESSON, POSSIBLE, SPIED, TABLE, Difficult, own
 
 from grader.dissect import BEGIN_HIDDEN
 from grader.doctor import walls
-from grader.fork_server import _servers, close_all
+from grader.fork_server import close_all, server_of_this_thread
 from grader.outcome import Outcome
 from grader.pack import Pack, load_pack
 from grader.paths import ROOT
@@ -93,7 +92,7 @@ def grade_both(row: Difficult) -> Graded:
     outcome = grade(row)
     right = Difficult("right", "", POSSIBLE, Status.OK, "", (own("tanh", LOOK_ROUND),))
     following = grade(right)
-    inside = psutil.Process(_servers[threading.get_ident()]._process.pid)
+    inside = psutil.Process(server_of_this_thread(True)._process.pid)
     return Graded(outcome, following, len(inside.children(recursive=True)))
 
 

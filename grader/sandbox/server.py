@@ -163,7 +163,7 @@ class Server:
     def clear(self) -> dict[str, Any]:
         """End all that a notebook has left, and tell what it has used."""
         seconds, memory = 0.0, 0
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 10
         while True:
             family = psutil.Process().children(recursive=True)
             if not family or time.monotonic() > deadline:  # some multiply faster than they die
