@@ -655,7 +655,7 @@ VANDAL = f"""
 import os, sqlite3
 
 for path in ("out/{LEFT}", "../{LEFT}", "../../../submitted/{LEFT}", {str(ROOT / "grader" / LEFT)!r},
-             {str(ROOT / "tests" / LEFT)!r}, {str(ROOT / "grader" / LEFT)!r}):
+             {str(ROOT / "tests" / LEFT)!r}, {str(ROOT / "course" / LEFT)!r}):
     try:
         open(path, "w").write("x")
         print({SAYS} " wrote", path)
