@@ -5,7 +5,6 @@ student's parts. Each assertion's expected values are kept.
 """
 
 import ast
-import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from course.learn.checks import attempt_call, measure_slopes
-from grader.dissect import STAND_IN, Dissected, Site, dissect, students_names
+from grader.dissect import Dissected, Site, dissect, students_names
 from grader.errors import GraderError
 from grader.judge import CheckKey, Judge
 from grader.run import undone
+from grader.sandbox.recorder import STAND_IN, reseed
 from grader.sandbox.values import Encoder
 
 SEEDS = 0, 1  # two runs: what differs between them is random, and is not held against anybody
@@ -141,9 +141,3 @@ def _execute(tree: ast.Module, name: str, namespace: dict[str, Any], seed: int) 
             f"the solved notebook fails in its cell {name!r} ({type(error).__name__}: {error}): "
             "run `grader build` and `grader verify`"
         ) from error
-
-
-def reseed(seed: int = 0) -> None:
-    """Let every check begin with the same random numbers, whatever ran before it."""
-    random.seed(seed)
-    np.random.seed(seed)

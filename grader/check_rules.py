@@ -9,14 +9,14 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from grader.dissect import BEGIN_HIDDEN, HELPERS, Site, dissect, students_names
+from course.learn.checks import BEGIN_HIDDEN, END_HIDDEN
+from grader.dissect import HELPERS, Site, dissect, students_names
 from grader.errors import LessonTextError
 from grader.lesson_text import TextCell
 
 if TYPE_CHECKING:
     from grader.build import Built
 
-END_HIDDEN = "### END HIDDEN TESTS"
 NUMBERS = ("rtol", "atol")  # options of helpers that are numbers
 # helper -> what it is called with, by position; how many of these; its other options
 CALLS: dict[str, tuple[str, int, tuple[str, ...]]] = {

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from course.learn.checks import Call, read_call
+from course.learn.checks import BEGIN_HIDDEN, END_HIDDEN, Call, read_call
+from grader.sandbox.recorder import STAND_IN
 
-STAND_IN = "__check__"  # what helpers are called in there
 HELPERS = ("assert_close", "assert_equal", "assert_true", "assert_raises", "assert_gradients")
-BEGIN_HIDDEN = "### BEGIN HIDDEN TESTS"
 COMPARISONS = {
     ast.Lt: "<",
     ast.LtE: "<=",
@@ -101,7 +100,7 @@ def visible_source(source: str) -> str:
     for row in source.splitlines():
         hidden = hidden or row.strip() == BEGIN_HIDDEN
         rows.append("" if hidden else row)
-        hidden = hidden and row.strip() != "### END HIDDEN TESTS"
+        hidden = hidden and row.strip() != END_HIDDEN
     return "\n".join(rows)
 
 

@@ -24,6 +24,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader.utils import is_grade
 
+from course.learn.checks import HIDDEN_FAILED
 from grader.answer_key import is_check
 from grader.hidden_tests import hide_hidden_tests
 from grader.outcome import CheckOutcome, Outcome
@@ -77,7 +78,7 @@ def run_in_jupyter(notebook: Any, lesson: "Lesson", limits: Limits, outcome: Out
     }
     for name, key in lesson.pack.key.items():
         message = messages.get(name, "")
-        hidden = message.startswith("A hidden test failed.")
+        hidden = message.startswith(HIDDEN_FAILED)
         outcome.checks.append(
             CheckOutcome(
                 name,

@@ -275,5 +275,5 @@ def _environment(scratch: str) -> dict[str, str]:
         "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "COURSE_GRADING": "1",  # course.learn lends no parts, and forgets those it has
+        "COURSE_GRADING": "1",  # course.learn lends no parts
     }

@@ -20,11 +20,11 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 
+from course.learn.checks import BEGIN_HIDDEN as BEGIN
+from course.learn.checks import END_HIDDEN as END
+from course.learn.checks import HIDDEN_FAILED, TRY
 from grader.results import Status
 
-BEGIN, END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
-HIDDEN_FAILED = "A hidden test failed."  # how the message of `course.learn.checks` begins
-TRY = "Try small cases of your own."
 LEAK_LENGTH = 8  # shorter lines of a hidden test give nothing away
 REMOVED = "[hidden]"
 ANSI, TAGS = re.compile(r"\x1b\[[0-9;]*m"), re.compile(r"<[^>]*>")

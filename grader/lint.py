@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from course.learn.checks import BEGIN_HIDDEN, END_HIDDEN
 from grader.check_rules import lint_checks
 from grader.errors import LessonTextError
 from grader.lift import BEGIN, END
@@ -16,7 +17,7 @@ from grader.lift import BEGIN, END
 if TYPE_CHECKING:
     from grader.build import Built
 
-MARKERS = (BEGIN, END, "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
+MARKERS = (BEGIN, END, BEGIN_HIDDEN, END_HIDDEN)
 LEAK_LENGTH = 24  # shorter lines of a solution may well stand elsewhere by chance
 
 

@@ -68,6 +68,10 @@ class Pack:
     misconceptions: list[Misconception] = field(default_factory=list)
     digest: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.digest:
+            self.digest = hashlib.sha256(self.to_json().encode()).hexdigest()
+
     def to_json(self) -> str:
         """As text."""
         return json.dumps(asdict(self))
@@ -102,7 +106,6 @@ def load_pack(lesson: str, root: Path, data: Path, watch: Watch = lambda *_: Non
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or of another version
         pass
     pack = make_pack(lesson, root, watch)
-    pack.digest = digest
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(pack.to_json(), encoding="utf-8")
     return pack
@@ -123,7 +126,13 @@ def make_pack(lesson: str, root: Path, watch: Watch = lambda *_: None) -> Pack:
 
         built = build_lesson(text, root)
     key = make_key(solved, built.checks if built else _checked_above(solved))
-    pack = Pack(lesson, nbformat.writes(solved), nbformat.writes(release), key)
+    pack = Pack(
+        lesson,
+        nbformat.writes(solved),
+        nbformat.writes(release),
+        key,
+        digest=_digest(lesson, root),
+    )
     if built and sys.platform == "linux":  # elsewhere there is no fork server to run them
         pack.misconceptions = _learn(pack, built, root, watch)
     return pack

@@ -29,11 +29,11 @@ from grader.sandbox.layers import Limits
 from grader.sandbox.values import words as plain_words
 
 OUTPUT_LIMIT = 2_000_000  # characters that are kept of a cell's outputs
-# What reading a message may raise that is none of ours.
-COMMON = (
+COMMON = (  # errors whose names tell nothing of the inputs that a hidden test has chosen
     *("AttributeError", "IndexError", "KeyError", "NameError", "NotImplementedError"),
     *("RecursionError", "TypeError", "ValueError", "ZeroDivisionError", "OverflowError"),
 )
+# What reading a message may raise that is none of ours.
 STRANGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 HURRIED = 0.1  # seconds for a cell when the notebook's time is over
 GRACE = 2.0  # seconds for a cell to stop after an interrupt

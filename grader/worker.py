@@ -59,14 +59,12 @@ class How:
     Attributes:
         limits: how much each may use.
         executor: "sandbox", or "jupyter" for a Jupyter kernel and no sandbox.
-        layers: whether the sandbox has walls.
         unsafe: run it also where nothing keeps it in.
         all_cells: run also what came with the notebook and cannot change a mark.
     """
 
     limits: Limits = field(default_factory=Limits)
     executor: str = "sandbox"
-    layers: bool = True
     unsafe: bool = False
     all_cells: bool = False
 
@@ -151,10 +149,9 @@ _lessons: dict[str, Lesson] = {}
 
 def lesson_of_pack(pack: Pack) -> Lesson:
     """The pack, unpacked; unpacked once in each process."""
-    name = pack.digest or str(id(pack))
-    if name not in _lessons:
-        _lessons[name] = Lesson(pack)
-    return _lessons[name]
+    if pack.digest not in _lessons:
+        _lessons[pack.digest] = Lesson(pack)
+    return _lessons[pack.digest]
 
 
 def _grade(job: Job, pack: Pack, how: How, outcome: Outcome) -> None:
@@ -176,7 +173,7 @@ def _grade(job: Job, pack: Pack, how: How, outcome: Outcome) -> None:
         ]
         cells = [_cell(notebook.cells[place], lesson) for place in places]
         with_numba = "numba" in pack.solved
-        played = play(cells, pack.lesson, how.limits, how.layers, with_numba)
+        played = play(cells, pack.lesson, how.limits, with_numba=with_numba)
         _set_outputs(notebook, places, played)
         _judge(outcome, lesson, played)
         kept = {"not_run": [notebook.cells[place].id for place in sorted(not_run)]}

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from difficult import LEFT, LESSON, POSSIBLE, SPIED, TABLE, Difficult, own
 
-from grader.dissect import BEGIN_HIDDEN
+from course.learn.checks import BEGIN_HIDDEN
 from grader.doctor import walls
 from grader.fork_server import close_all, server_of_this_thread
 from grader.outcome import Outcome

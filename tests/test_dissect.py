@@ -10,9 +10,10 @@ from typing import Any
 import nbformat
 import pytest
 
+from course.learn.checks import BEGIN_HIDDEN
 from course.learn.manifest import lessons
 from grader.answer_key import take_apart
-from grader.dissect import BEGIN_HIDDEN, HELPERS, dissect, students_names, visible_source
+from grader.dissect import HELPERS, dissect, students_names, visible_source
 from grader.paths import ROOT
 from grader.play import _compiled, _sites
 

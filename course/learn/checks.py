@@ -22,6 +22,7 @@ import numpy as np
 from course.learn.short_errors import ShortTraceback
 
 EXPRESSION = "\0"  # stands in a message where the checked expression's source goes
+BEGIN_HIDDEN, END_HIDDEN = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 HIDDEN_FAILED = "A hidden test failed."
 TRY = "Try small cases of your own."
 
@@ -401,7 +402,7 @@ def read_call(source: str, node: ast.Call | None, line: int, argument: int = 0) 
         argument: which of its arguments is what is checked.
     """
     above = [text.strip() for text in source.splitlines()[:line]]
-    hidden = above.count("### BEGIN HIDDEN TESTS") > above.count("### END HIDDEN TESTS")
+    hidden = above.count(BEGIN_HIDDEN) > above.count(END_HIDDEN)
     if node is None or len(node.args) <= argument:
         return Call(hidden=hidden)
     checked = node.args[argument]
