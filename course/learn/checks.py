@@ -13,6 +13,7 @@ import numbers
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -98,7 +99,8 @@ def assert_gradients(
 
     Args:
         function: takes the inputs, returns one result that has `data` and `backward()`.
-        inputs: objects with float `data` and `grad`, which `type(input)(number)` can make.
+        inputs: objects with float `data` and `grad`, which `type(input)(number)` can make; or
+            tensors, which are varied element by element, in float64.
         hint: what to look at when a gradient is wrong.
         rtol: how far apart gradient and numerical derivative may be, relative to 1 + |derivative|.
 
@@ -168,9 +170,9 @@ class Slopes:
 
     Attributes:
         names: what the function calls its inputs.
-        at: the numbers that went in.
+        at: the numbers, or arrays, that went in.
         gradients: what backward gave each input; None if the result has no backward.
-        numerical: the central differences.
+        numerical: the central differences, in the inputs' shapes.
         result: what the function returned, if that has no backward.
     """
 
@@ -182,30 +184,68 @@ class Slopes:
 
 
 def measure_slopes(function: Callable[..., Any], *inputs: Any) -> Slopes:
-    """Run backward, and the central difference for each input.
+    """Run backward, and the central difference for each number in each input.
+
+    A result that is an array counts as the sum of its elements, each with a weight of its own:
+    so a gradient that ends up at the wrong element is seen.
 
     Args:
         function: takes the inputs, returns one result that has `data` and `backward()`.
-        inputs: objects with float `data` and `grad`, which `type(input)(number)` can make.
+        inputs: objects with float `data` and `grad`, which `type(input)(number)` can make, or with
+            arrays, which `type(input)(array, requires_grad=True)` can make.
     """
     __tracebackhide__ = True
-    at = [x.data for x in inputs]
+    at = [np.array(x.data, float) if isinstance(x.data, np.ndarray) else x.data for x in inputs]
     names = [*inspect.signature(function).parameters][: len(inputs)]
     names += [f"input number {i}" for i in range(len(names), len(inputs))]
+    if any(isinstance(values, np.ndarray) for values in at):
+        inputs = tuple(_with_values(inputs, at))
     result = function(*inputs)
     if not hasattr(result, "backward"):
         return Slopes(names, at, None, [], result)
-    result.backward()
-    step = 1e-5
-    numerical = []
-    for i, x in enumerate(inputs):
+    if isinstance(result.data, np.ndarray) and result.data.ndim:
+        weights = np.linspace(0.5, 1.5, result.data.size).reshape(result.data.shape)
+        result.backward(type(result)(weights))
+    else:
+        weights = None
+        result.backward()
 
-        def moved_by(distance: float, i: int = i) -> float:
-            numbers = [*at[:i], at[i] + distance, *at[i + 1 :]]
-            return function(*[type(x)(number) for x, number in zip(inputs, numbers)]).data
+    def total(i: int, moved: Any) -> Any:
+        output = function(*_with_values(inputs, [*at[:i], moved, *at[i + 1 :]])).data
+        return output if weights is None else (output * weights).sum()
 
-        numerical.append((moved_by(step) - moved_by(-step)) / (2 * step))
-    return Slopes(names, at, [x.grad for x in inputs], numerical)
+    numerical = [_central_difference(partial(total, i), x) for i, x in enumerate(at)]
+    return Slopes(names, at, [_numbers_of(x.grad) for x in inputs], numerical)
+
+
+def _numbers_of(grad: Any) -> Any:
+    """A gradient as a number or an array; that of a tensor is a tensor itself."""
+    if grad is None or isinstance(grad, (np.ndarray, numbers.Number)):
+        return grad
+    return getattr(grad, "data", grad)
+
+
+def _with_values(inputs: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    """Inputs of the same kinds, with these numbers or arrays."""
+    return [
+        type(x)(value, requires_grad=True) if isinstance(value, np.ndarray) else type(x)(value)
+        for x, value in zip(inputs, values)
+    ]
+
+
+def _central_difference(f: Callable[[Any], Any], x: Any, step: float = 1e-5) -> Any:
+    """The slope of f by x; by each element of x, if that is an array."""
+    if not isinstance(x, np.ndarray):
+        return (f(x + step) - f(x - step)) / (2 * step)
+    slopes = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        moved = x.copy()
+        moved[index] = x[index] + step
+        above = f(moved)
+        moved = x.copy()
+        moved[index] = x[index] - step
+        slopes[index] = (above - f(moved)) / (2 * step)
+    return slopes
 
 
 def gradients_problem(slopes: Slopes, expected: Sequence[Any], rtol: float = 1e-5) -> str | None:
@@ -214,14 +254,31 @@ def gradients_problem(slopes: Slopes, expected: Sequence[Any], rtol: float = 1e-
         return (
             f"{EXPRESSION} returns {_wrong_kind(slopes.result)}, expected a result with backward()"
         )
+    where = ", ".join(map(_show_values, slopes.at))
     for name, gradient, slope in zip(slopes.names, slopes.gradients, expected):
-        if not (_is_number(gradient) and abs(gradient - slope) <= rtol * (1 + abs(slope))):
-            where = ", ".join(map(_show, slopes.at))
-            return (
-                f"{EXPRESSION} at ({where}): backward gives {name} the gradient "
-                f"{_show(gradient)}, the numerical derivative is {_show(slope)}"
-            )
+        said = f"{EXPRESSION} at ({where}): backward gives {name}"
+        shape = np.shape(slope)
+        if shape and gradient is None:
+            return f"{said} no gradient at all, expected one of shape {shape}"
+        if shape and _shape(gradient) != shape:
+            return f"{said} a gradient of shape {_shape(gradient)}, expected shape {shape}"
+        for index in np.ndindex(shape):
+            got, wanted = _pick(gradient, index), _pick(slope, index)
+            if not (_is_number(got) and abs(got - wanted) <= rtol * (1 + abs(wanted))):
+                place = f"[{', '.join(map(str, index))}]" if index else ""
+                return (
+                    f"{EXPRESSION} at ({where}): backward gives {name}{place} the gradient "
+                    f"{_show(got)}, the numerical derivative is {_show(wanted)}"
+                )
     return None
+
+
+def _show_values(x: Any) -> str:
+    """Numbers in one line, an array as nested lists."""
+    if not isinstance(x, np.ndarray):
+        return _show(x)
+    text = np.array2string(x, separator=", ", precision=4, threshold=20)
+    return " ".join(text.split())
 
 
 def equal_problem(actual: Any, expected: Any) -> str | None:

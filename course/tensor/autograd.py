@@ -1,0 +1,209 @@
+"""How gradients flow: `Function`, one differentiable operation, and the walk back through a graph.
+
+It is the engine of `course.micrograd` once more. A node is an array now, so it cannot store one
+derivative for each input: these would be huge, and nearly all zeros. It stores the operation
+instead, and the operation knows how a gradient passes through it.
+"""
+
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from course.tensor.shapes import unbroadcast
+
+if TYPE_CHECKING:
+    from course.tensor.tensor import Tensor
+
+
+class Function:
+    """One differentiable operation. Each use of it makes an object, which remembers that use.
+
+    A subclass writes two methods, which work on arrays, not on tensors:
+
+        forward(self, *arrays, **options) -> array
+        backward(self, grad) -> array, or a tuple with one array for each input
+
+    `grad` is d(result) / d(output), of the output's shape and dtype. `backward` returns
+    d(result) / d(input) for each input, or None for an input that has no gradient. What
+    broadcasting has stretched need not be summed up: the engine does that for every operation.
+
+    Attributes:
+        symbol: what the operation is called in pictures.
+        is_view: whether the output may share its memory with the input.
+        inputs: the tensors it was applied to.
+        needs_grad: for each of the inputs, whether its gradient is wanted.
+        saved: the arrays that forward kept for backward.
+        ops: the array functions of the inputs' device, such as `self.ops.exp`; on the CPU, numpy's.
+        number: counts the uses of operations: a larger number was made later.
+    """
+
+    symbol: ClassVar[str] = ""
+    is_view: bool = False
+
+    inputs: tuple["Tensor", ...]
+    needs_grad: list[bool]
+    saved: tuple[Any, ...] = ()
+    ops: Any
+    number: int
+    changes_before: int
+
+    def forward(self, *arrays: Any, **options: Any) -> Any:
+        """Compute the output from the inputs' arrays."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward yet")
+
+    def backward(self, grad: Any) -> Any:
+        """Compute the inputs' gradients from the output's."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward yet")
+
+    def save(self, *arrays: Any) -> None:
+        """Keep arrays for backward, which finds them in `self.saved`."""
+        self.saved = arrays
+
+    @classmethod
+    def apply(cls, *inputs: "Tensor", **options: Any) -> "Tensor":
+        """Run forward on the tensors' arrays; the result remembers how it was made.
+
+        It remembers only if gradients are recorded (see `no_grad`) and an input requires one.
+
+        Args:
+            inputs: tensors, all on the same device.
+            options: passed on to forward.
+
+        Raises:
+            ValueError: if the inputs are on different devices.
+        """
+        function = cls()
+        device = inputs[0].device
+        arrays, needs_grad = [], []
+        for tensor in inputs:
+            if tensor.device is not device:
+                raise ValueError(
+                    f"{cls.__name__}: inputs are on {device} and on {tensor.device}. "
+                    f'Move one of them, such as x.to("{device}").'
+                )
+            arrays.append(tensor._data)
+            needs_grad.append(tensor.requires_grad)
+        function.ops = device.ops
+        function.needs_grad = needs_grad
+        result = inputs[0]._like(function.forward(*arrays, **options))
+        if function.is_view:
+            result._base = inputs[0]._base or inputs[0]
+        if recording.is_on and True in needs_grad:
+            recording.operations += 1
+            function.number = recording.operations
+            function.changes_before = recording.changes
+            function.inputs = inputs
+            result.requires_grad = True
+            result.grad_fn = function
+        return result
+
+
+class _Recording:
+    """What there is one of for all tensors: the switch that `no_grad` turns, and two counters."""
+
+    is_on = True  # whether operations remember their inputs
+    operations = 0  # how many have been remembered
+    changes = 0  # how often a tensor was changed in place
+
+
+recording = _Recording()
+
+
+class no_grad(ContextDecorator):
+    """Within `with no_grad():`, or in a function decorated with `@no_grad()`, nothing is remembered.
+
+    Results need no gradient then, and the arrays that led to them are freed at once. Use it where
+    no backward will follow: to measure, to predict, to change parameters by hand.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(recording.is_on)
+        recording.is_on = False
+
+    def __exit__(self, *error: object) -> None:
+        recording.is_on = self._before.pop()
+
+
+def backpropagate(root: "Tensor", grad: Any, visit: Callable[["Tensor", Any], None]) -> None:
+    """Walk from root back to the leaves, and visit each tensor with its complete gradient.
+
+    Of the tensors that have got a share, the newest has its turn: whatever was computed from it
+    is newer still, so it has handed over its share already, and the sum is complete. Computed
+    tensors' gradients are dropped once they are handed on.
+
+    Args:
+        root: where the walk starts; it requires a gradient.
+        grad: d(result) / d(root), an array of root's shape.
+        visit: called with each tensor that requires a gradient, and the gradient, an array.
+    """
+    grads = {root: grad}  # what each tensor has got so far
+    newest: list[tuple[int, Tensor]] = []  # computed tensors in `grads`: a heap, the newest on top
+    if root.grad_fn is not None:
+        newest.append((-root.grad_fn.number, root))
+    while newest:
+        _, tensor = heappop(newest)
+        function = tensor.grad_fn
+        assert function is not None
+        grad = _after_hooks(tensor, grads.pop(tensor))
+        visit(tensor, grad)
+        check_unchanged(function, tensor)
+        shares = function.backward(grad)
+        if not isinstance(shares, tuple):
+            shares = (shares,)
+        if len(shares) != len(function.inputs):
+            raise ValueError(
+                f"{type(function).__name__}.backward gave {len(shares)} gradients "
+                f"for {len(function.inputs)} inputs"
+            )
+        for input, share in zip(function.inputs, shares):
+            if share is None or not input.requires_grad:
+                continue
+            share = fit_gradient(share, input, function)
+            if input in grads:
+                grads[input] = grads[input] + share
+            else:
+                grads[input] = share
+                if input.grad_fn is not None:
+                    heappush(newest, (-input.grad_fn.number, input))
+    for leaf, grad in grads.items():
+        visit(leaf, _after_hooks(leaf, grad))
+
+
+def fit_gradient(grad: Any, tensor: "Tensor", function: Function) -> Any:
+    """The gradient in the tensor's shape and dtype.
+
+    Raises:
+        ValueError: if the shape could not have been stretched from the tensor's.
+    """
+    data = tensor._data
+    if grad.shape != data.shape:
+        try:
+            grad = unbroadcast(grad, data.shape)
+        except ValueError as error:
+            raise ValueError(f"{type(function).__name__}.backward: {error}") from None
+    return grad if grad.dtype == data.dtype else grad.astype(data.dtype)
+
+
+def check_unchanged(function: Function, output: "Tensor") -> None:
+    """Raise a RuntimeError if an array that backward needs was changed in place since forward."""
+    if function.changes_before == recording.changes:
+        return
+    for tensor in (*function.inputs, output):
+        changed = (tensor._base or tensor)._changed > function.changes_before
+        if changed and any(array is tensor._data for array in function.saved):
+            what = "its output" if tensor is output else "an input"
+            raise RuntimeError(
+                f"{type(function).__name__} needs {what} of shape {tensor.shape} for its backward, "
+                "and that was changed in place since. Change it after backward(), or change a copy."
+            )
+
+
+def _after_hooks(tensor: "Tensor", grad: Any) -> Any:
+    for hook in tensor._hooks or ():
+        changed = hook(tensor._like(grad))
+        grad = grad if changed is None else changed._data
+    return grad

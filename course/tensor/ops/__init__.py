@@ -1,0 +1,1 @@
+"""The differentiable operations, each with its forward beside its backward."""
