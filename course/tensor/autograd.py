@@ -88,7 +88,7 @@ class Function:
         function.needs_grad = needs_grad
         result = inputs[0]._like(function.forward(*arrays, **options))
         if function.is_view:
-            result._base = inputs[0]._base or inputs[0]
+            result._base = inputs[0].memory_owner()
         if recording.is_on and True in needs_grad:
             recording.operations += 1
             function.number = recording.operations
@@ -193,7 +193,7 @@ def check_unchanged(function: Function, output: "Tensor") -> None:
     if function.changes_before == recording.changes:
         return
     for tensor in (*function.inputs, output):
-        changed = (tensor._base or tensor)._changed > function.changes_before
+        changed = tensor.memory_owner()._changed > function.changes_before
         if changed and any(array is tensor._data for array in function.saved):
             what = "its output" if tensor is output else "an input"
             raise RuntimeError(

@@ -259,7 +259,11 @@ class Tensor:
     def _mark_changed(self) -> None:
         """Remember that the numbers have changed: a graph that needs the old ones must not use these."""
         recording.changes += 1
-        (self._base or self)._changed = recording.changes
+        self.memory_owner()._changed = recording.changes
+
+    def memory_owner(self) -> "Tensor":
+        """The tensor whose memory this one shares; itself if it has its own."""
+        return self if self._base is None else self._base
 
     @property
     def shape(self) -> Shape:
@@ -488,7 +492,7 @@ class Tensor:
     def detach(self) -> "Tensor":
         """The same array as a leaf that requires no gradient: the past is forgotten."""
         tensor = self._like(self._data)
-        tensor._base = self._base or self
+        tensor._base = self.memory_owner()
         return tensor
 
     def clone(self) -> "Tensor":
