@@ -88,7 +88,7 @@ class Function:
         function.needs_grad = needs_grad
         result = inputs[0]._like(function.forward(*arrays, **options))
         if function.is_view:
-            result._base = inputs[0].memory_owner()
+            result._memory = inputs[0].memory()
         if recording.is_on and True in needs_grad:
             recording.operations += 1
             function.number = recording.operations
@@ -97,6 +97,12 @@ class Function:
             result.requires_grad = True
             result.grad_fn = function
         return result
+
+
+class Memory:
+    """What a tensor and its views have in common: when their numbers were last changed in place."""
+
+    changed = 0  # by `recording.changes`
 
 
 class _Recording:
@@ -193,7 +199,8 @@ def check_unchanged(function: Function, output: "Tensor") -> None:
     if function.changes_before == recording.changes:
         return
     for tensor in (*function.inputs, output):
-        changed = tensor.memory_owner()._changed > function.changes_before
+        memory = tensor._memory
+        changed = memory is not None and memory.changed > function.changes_before
         if changed and any(array is tensor._data for array in function.saved):
             what = "its output" if tensor is output else "an input"
             raise RuntimeError(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from course.tensor import rng
-from course.tensor.autograd import Function, backpropagate, recording
+from course.tensor.autograd import Function, Memory, backpropagate, recording
 from course.tensor.devices import Device, get_device
 from course.tensor.dtypes import DEFAULT, as_dtype, bool_, int64, is_floating, promote
 from course.tensor.ops.elementwise import (
@@ -102,8 +102,7 @@ class Tensor:
     requires_grad: bool = False
     grad_fn: Function | None = None
     _hooks: list[Callable] | None = None
-    _base: "Tensor | None" = None  # the tensor whose memory this one shares
-    _changed: int = 0  # when it was last changed in place, by `recording.changes`
+    _memory: Memory | None = None  # what it shares with its views, once that is needed
 
     def __init__(
         self,
@@ -259,11 +258,13 @@ class Tensor:
     def _mark_changed(self) -> None:
         """Remember that the numbers have changed: a graph that needs the old ones must not use these."""
         recording.changes += 1
-        self.memory_owner()._changed = recording.changes
+        self.memory().changed = recording.changes
 
-    def memory_owner(self) -> "Tensor":
-        """The tensor whose memory this one shares; itself if it has its own."""
-        return self if self._base is None else self._base
+    def memory(self) -> Memory:
+        """What it shares with its views, which live in the same memory."""
+        if self._memory is None:
+            self._memory = Memory()
+        return self._memory
 
     @property
     def shape(self) -> Shape:
@@ -492,7 +493,7 @@ class Tensor:
     def detach(self) -> "Tensor":
         """The same array as a leaf that requires no gradient: the past is forgotten."""
         tensor = self._like(self._data)
-        tensor._base = self.memory_owner()
+        tensor._memory = self.memory()
         return tensor
 
     def clone(self) -> "Tensor":
