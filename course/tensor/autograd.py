@@ -5,7 +5,6 @@ derivative for each input: these would be huge, and nearly all zeros. It stores 
 instead, and the operation knows how a gradient passes through it.
 """
 
-from collections.abc import Callable
 from contextlib import ContextDecorator
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -59,6 +58,22 @@ class Function:
     def save(self, *arrays: Any) -> None:
         """Keep arrays for backward, which finds them in `self.saved`."""
         self.saved = arrays
+
+    def shares(self, grad: Any) -> tuple[Any, ...]:
+        """What backward gives each input, as a tuple even for one.
+
+        Raises:
+            ValueError: if there are not as many gradients as inputs.
+        """
+        shares = self.backward(grad)
+        if not isinstance(shares, tuple):
+            shares = (shares,)
+        if len(shares) != len(self.inputs):
+            raise ValueError(
+                f"{type(self).__name__}.backward gave {len(shares)} gradients "
+                f"for {len(self.inputs)} inputs"
+            )
+        return shares
 
     @classmethod
     def apply(cls, *inputs: "Tensor", **options: Any) -> "Tensor":
@@ -134,49 +149,54 @@ class no_grad(ContextDecorator):
         recording.is_on = self._before.pop()
 
 
-def backpropagate(root: "Tensor", grad: Any, visit: Callable[["Tensor", Any], None]) -> None:
-    """Walk from root back to the leaves, and visit each tensor with its complete gradient.
+def backpropagate(root: "Tensor", grad: Any, keep_all: bool = False) -> dict["Tensor", Any]:
+    """Walk from root back to the leaves, and give each tensor its complete gradient.
 
     Of the tensors that have got a share, the newest has its turn: whatever was computed from it
-    is newer still, so it has handed over its share already, and the sum is complete. Computed
-    tensors' gradients are dropped once they are handed on.
+    is newer still, so it has handed over its share already, and the sum is complete. Then its
+    operation makes shares for its inputs. In the end, only leaves are left.
 
     Args:
         root: where the walk starts; it requires a gradient.
         grad: d(result) / d(root), an array of root's shape.
-        visit: called with each tensor that requires a gradient, and the gradient, an array.
+        keep_all: whether computed tensors' gradients are wanted too. If not, each is dropped once it
+            is handed on, and there are never more of them than necessary.
+
+    Returns:
+        d(result) / d(tensor), an array, for each leaf that requires a gradient, or for each tensor.
     """
     grads = {root: grad}  # what each tensor has got so far
+    done: dict[Tensor, Any] = {}
     newest: list[tuple[int, Tensor]] = []  # computed tensors in `grads`: a heap, the newest on top
     if root.grad_fn is not None:
         newest.append((-root.grad_fn.number, root))
     while newest:
-        _, tensor = heappop(newest)
+        tensor = heappop(newest)[1]
         function = tensor.grad_fn
         assert function is not None
-        grad = _after_hooks(tensor, grads.pop(tensor))
-        visit(tensor, grad)
-        check_unchanged(function, tensor)
-        shares = function.backward(grad)
-        if not isinstance(shares, tuple):
-            shares = (shares,)
-        if len(shares) != len(function.inputs):
-            raise ValueError(
-                f"{type(function).__name__}.backward gave {len(shares)} gradients "
-                f"for {len(function.inputs)} inputs"
-            )
-        for input, share in zip(function.inputs, shares):
+        grad = grads.pop(tensor)
+        if tensor._hooks:
+            grad = after_hooks(tensor, grad)
+        if keep_all:
+            done[tensor] = grad
+        if function.changes_before != recording.changes:
+            check_unchanged(function, tensor)
+        for input, share in zip(function.inputs, function.shares(grad)):
             if share is None or not input.requires_grad:
                 continue
-            share = fit_gradient(share, input, function)
+            data = input._data
+            if share.shape != data.shape or share.dtype != data.dtype:
+                share = fit_gradient(share, input, function)
             if input in grads:
                 grads[input] = grads[input] + share
             else:
                 grads[input] = share
                 if input.grad_fn is not None:
                     heappush(newest, (-input.grad_fn.number, input))
-    for leaf, grad in grads.items():
-        visit(leaf, _after_hooks(leaf, grad))
+    for leaf in grads:
+        if leaf._hooks:
+            grads[leaf] = after_hooks(leaf, grads[leaf])
+    return {**done, **grads} if keep_all else grads
 
 
 def fit_gradient(grad: Any, tensor: "Tensor", function: Function) -> Any:
@@ -196,8 +216,6 @@ def fit_gradient(grad: Any, tensor: "Tensor", function: Function) -> Any:
 
 def check_unchanged(function: Function, output: "Tensor") -> None:
     """Raise a RuntimeError if an array that backward needs was changed in place since forward."""
-    if function.changes_before == recording.changes:
-        return
     for tensor in (*function.inputs, output):
         memory = tensor._memory
         changed = memory is not None and memory.changed > function.changes_before
@@ -209,7 +227,8 @@ def check_unchanged(function: Function, output: "Tensor") -> None:
             )
 
 
-def _after_hooks(tensor: "Tensor", grad: Any) -> Any:
+def after_hooks(tensor: "Tensor", grad: Any) -> Any:
+    """The gradient as the tensor's hooks leave it."""
     for hook in tensor._hooks or ():
         changed = hook(tensor._like(grad))
         grad = grad if changed is None else changed._data

@@ -178,8 +178,8 @@ def softmax(x: Array, axis: int) -> Array:
     The largest element is subtracted first. That changes nothing, as it cancels in the quotient,
     and the largest power is exp(0): nothing overflows.
     """
-    y = np.exp(x - max(x, axis, keepdims=True))
-    y /= sum(y, axis, keepdims=True)
+    y = np.exp(x - x.max(axis, keepdims=True))
+    y /= y.sum(axis, keepdims=True)
     return y
 
 
@@ -193,8 +193,8 @@ def log_softmax(x: Array, axis: int) -> Array:
 
     Not log(softmax(x)): a probability that has become 0 would have the logarithm -inf.
     """
-    shifted = x - max(x, axis, keepdims=True)
-    return shifted - np.log(sum(np.exp(shifted), axis, keepdims=True))
+    shifted = x - x.max(axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
 
 
 def log_softmax_backward(y: Array, grad: Array, axis: int) -> Array:
@@ -237,7 +237,7 @@ def cross_entropy_backward(
     Args:
         probabilities: (n, n_classes), from `cross_entropy`.
         targets: (n,), as given to it.
-        grad: (n,), the gradient of each row's loss.
+        grad: (n,), the gradient of each row's loss; or (), if it is the same for all.
         ignore_index: as given to it.
         smoothing: as given to it.
 

@@ -416,19 +416,13 @@ class Tensor:
             RuntimeError: if nothing here requires a gradient, or a needed array was changed in place.
             ValueError: if this is not a single number, or the gradient's shape differs.
         """
-        start = self._start_gradient(gradient)
-
-        def visit(tensor: Tensor, grad: Any) -> None:
-            if tensor.grad_fn is not None:
-                if retain_grads:
-                    tensor.grad = tensor._like(grad)
-            elif tensor.grad is None:
+        grads = backpropagate(self, self._start_gradient(gradient), keep_all=retain_grads)
+        for tensor, grad in grads.items():
+            if tensor.grad is None or tensor.grad_fn is not None:
                 # an array of its own: others may hand on the same one
                 tensor.grad = tensor._like(tensor.device.ops.copy(grad))
             else:
                 tensor.grad = tensor._like(tensor.grad._data + grad)
-
-        backpropagate(self, start, visit)
 
     def gradient(self, *targets: "Tensor", gradient: "Tensor | None" = None) -> list["Tensor"]:
         """d(self) / d(target) for each target, as new tensors; nobody's `.grad` changes.
@@ -440,22 +434,15 @@ class Tensor:
         Raises:
             RuntimeError: if this tensor does not depend on a target, or as for backward.
         """
-        found: dict[Tensor, Tensor] = {}
-        wanted = set(targets)
-
-        def visit(tensor: Tensor, grad: Any) -> None:
-            if tensor in wanted:
-                found[tensor] = tensor._like(tensor.device.ops.copy(grad))
-
-        backpropagate(self, self._start_gradient(gradient), visit)
+        grads = backpropagate(self, self._start_gradient(gradient), keep_all=True)
         for i, target in enumerate(targets):
-            if target not in found:
+            if target not in grads:
                 why = "it" if target.requires_grad else "that, which does not require a gradient,"
                 raise RuntimeError(
                     f"target {i} of shape {target.shape}: this tensor was not computed from {why} "
                     "in a way that passes a gradient on"
                 )
-        return [found[target] for target in targets]
+        return [target._like(target.device.ops.copy(grads[target])) for target in targets]
 
     def _start_gradient(self, gradient: "Tensor | None") -> Any:
         if not self.requires_grad:
@@ -1203,7 +1190,7 @@ class Tensor:
             raise ValueError(f"label_smoothing is from 0 to 1, and is {label_smoothing}")
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f'reduction is "mean", "sum" or "none", and is {reduction!r}')
-        _check_indices(targets, self.shape[-1], "cross_entropy", ignore_index)
+        indices = _check_indices(targets, self.shape[-1], "cross_entropy", ignore_index)
         if self.ndim == 1:
             loss = self.reshape(1, -1).cross_entropy(
                 targets.reshape(1), ignore_index, label_smoothing, reduction
@@ -1215,6 +1202,7 @@ class Tensor:
             ignore_index=ignore_index,
             smoothing=label_smoothing,
             reduction=reduction,
+            counted=indices.size - np.count_nonzero(indices == ignore_index),
         )
 
     def mse_loss(self, targets: Any, reduction: Reduction = "mean") -> "Tensor":

@@ -78,24 +78,40 @@ def load_state_dict(
         missing=[name for name in own if name not in state],
         unexpected=[name for name in state if name not in own],
     )
-    if strict and (unmatched.missing or unmatched.unexpected):
+    if strict:
+        check_names(unmatched, type(obj).__name__)
+    common = {name: tensor for name, tensor in own.items() if name in state}
+    check_shapes(common, state)
+    for name, tensor in common.items():
+        fill(tensor, np.asarray(state[name]))
+    return unmatched
+
+
+def check_names(unmatched: Unmatched, kind: str) -> None:
+    """Raise a KeyError that lists the names without a counterpart, if there are any.
+
+    Args:
+        unmatched: these names.
+        kind: what the state is loaded into, such as "Linear".
+    """
+    if unmatched.missing or unmatched.unexpected:
         raise KeyError(
-            f"the state does not fit the {type(obj).__name__}. "
+            f"the state does not fit the {kind}. "
             f"Missing in the state: {_listed(unmatched.missing)}. "
-            f"Not in the {type(obj).__name__}: {_listed(unmatched.unexpected)}. "
+            f"Not in the {kind}: {_listed(unmatched.unexpected)}. "
             "strict=False loads what both have."
         )
-    common = [name for name in own if name in state]
+
+
+def check_shapes(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor | np.ndarray]) -> None:
+    """Raise a ValueError that names the tensors whose shape differs in the state, if there are any."""
     wrong = [
-        f"{name} is {own[name].shape} and the state has {tuple(state[name].shape)}"
-        for name in common
-        if own[name].shape != tuple(state[name].shape)
+        f"{name} is {tensor.shape} and the state has {tuple(state[name].shape)}"
+        for name, tensor in tensors.items()
+        if tensor.shape != tuple(state[name].shape)
     ]
     if wrong:
         raise ValueError(f"shapes differ: {'; '.join(wrong)}")
-    for name in common:
-        fill(own[name], np.asarray(state[name]))
-    return unmatched
 
 
 def fill(tensor: Tensor, numbers: np.ndarray) -> None:

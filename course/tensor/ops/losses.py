@@ -11,7 +11,13 @@ class CrossEntropy(Function):
     symbol = "cross entropy"
 
     def forward(
-        self, logits: Any, targets: Any, ignore_index: int, smoothing: float, reduction: str
+        self,
+        logits: Any,
+        targets: Any,
+        ignore_index: int,
+        smoothing: float,
+        reduction: str,
+        counted: int,
     ) -> Any:
         """The mean or the sum of the rows' losses, or one loss for each row.
 
@@ -21,6 +27,7 @@ class CrossEntropy(Function):
             ignore_index: rows with this target do not count.
             smoothing: how much of the target is spread evenly over all classes.
             reduction: "mean", "sum" or "none".
+            counted: how many rows count.
 
         Returns:
             (), or (n,) for "none".
@@ -28,17 +35,17 @@ class CrossEntropy(Function):
         losses, probabilities = self.ops.cross_entropy(logits, targets, ignore_index, smoothing)
         self.save(probabilities, targets)
         self.options = (ignore_index, smoothing)
-        self.scale = losses.dtype.type(1)
+        self.scale = 1.0
         if reduction == "none":
             return losses
         if reduction == "mean":
-            self.scale = losses.dtype.type(1) / self.ops.sum(targets != ignore_index)
+            self.scale = 1 / counted if counted else float("nan")  # the mean of nothing
         return self.ops.sum(losses) * self.scale
 
     def backward(self, grad: Any) -> tuple[Any, None]:
         """Probability minus target, for each row times the gradient of its loss."""
         probabilities, targets = self.saved
-        grad = self.ops.broadcast_to(grad * self.scale, targets.shape)
+        grad = grad * self.scale
         return self.ops.cross_entropy_backward(probabilities, targets, grad, *self.options), None
 
 
