@@ -1202,7 +1202,7 @@ class Tensor:
             ignore_index=ignore_index,
             smoothing=label_smoothing,
             reduction=reduction,
-            counted=indices.size - np.count_nonzero(indices == ignore_index),
+            counted=int(np.count_nonzero(indices != ignore_index)),
         )
 
     def mse_loss(self, targets: Any, reduction: Reduction = "mean") -> "Tensor":
