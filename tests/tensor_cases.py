@@ -148,7 +148,7 @@ def reductions() -> list[Case]:
                             lambda t, a, n=name, i=theirs, k=keepdims: getattr(a, n)(
                                 dim=i, keepdim=k
                             ),
-                        )  # fmt: skip
+                        )
                     )
                 for name in ("max", "min"):
                     cases.append(
@@ -160,7 +160,7 @@ def reductions() -> list[Case]:
                                 dim=i, keepdim=k
                             ),
                             smooth=kind != "ties",
-                        )  # fmt: skip
+                        )
                     )
                 for name in ("var", "std") if kind in ("2-d", "3-d") else ():
                     for correction in (0, 1):
@@ -174,7 +174,7 @@ def reductions() -> list[Case]:
                                 lambda t, a, n=name, i=theirs, k=keepdims, c=correction: getattr(
                                     a, n
                                 )(dim=i, keepdim=k, correction=c),
-                            )  # fmt: skip
+                            )
                         )
     large = np.array([[1e4, -1e4, 0.0], [1e4, 1e4, 1e4]])
     infinite = np.array([[-np.inf, 1.0, 2.0], [-np.inf, -np.inf, 3.0]])

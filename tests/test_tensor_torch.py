@@ -50,10 +50,7 @@ def test_float64(torch, name):
 @pytest.mark.parametrize("name", BY_NAME)
 def test_float32(torch, name):
     case = BY_NAME[name]
-    if name == "cross entropy far out" or name.startswith("bce far"):
-        tolerance = 1e-4
-    else:
-        tolerance = 2e-5
+    tolerance = 1e-4 if "far out" in name else 2e-5
     compare(case, np.float32, *theirs(torch, case, np.float32), tolerance)
 
 

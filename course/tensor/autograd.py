@@ -9,7 +9,7 @@ from contextlib import ContextDecorator
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from course.tensor.shapes import unbroadcast
+from course.tensor.shapes import broadcast_shapes, unbroadcast
 
 if TYPE_CHECKING:
     from course.tensor.tensor import Tensor
@@ -86,7 +86,7 @@ class Function:
             options: passed on to forward.
 
         Raises:
-            ValueError: if the inputs are on different devices.
+            ValueError: if the inputs are on different devices, or their shapes do not go together.
         """
         function = cls()
         device = inputs[0].device
@@ -101,7 +101,13 @@ class Function:
             needs_grad.append(tensor.requires_grad)
         function.ops = device.ops
         function.needs_grad = needs_grad
-        result = inputs[0]._like(function.forward(*arrays, **options))
+        try:
+            data = function.forward(*arrays, **options)
+        except ValueError as error:
+            if "could not be broadcast" in str(error):  # numpy does not say what would fit
+                broadcast_shapes(*[array.shape for array in arrays])
+            raise
+        result = inputs[0]._like(data)
         if function.is_view:
             result._memory = inputs[0].memory()
         if recording.is_on and True in needs_grad:

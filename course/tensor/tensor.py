@@ -650,9 +650,13 @@ class Tensor:
         return self._like(compare(a._data, b._data))
 
     def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
+        if other is None or isinstance(other, str):
+            return NotImplemented
         return self._compare(other, lambda a, b: a == b)
 
     def __ne__(self, other: object) -> "Tensor":  # type: ignore[override]
+        if other is None or isinstance(other, str):
+            return NotImplemented
         return self._compare(other, lambda a, b: a != b)
 
     def __lt__(self, other: Any) -> "Tensor":
