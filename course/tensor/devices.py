@@ -60,6 +60,8 @@ def get_device(which: str | Device | None = None) -> Device:
     name = which if which is not None else os.environ.get("COURSE_DEVICE") or "cpu"
     if name not in _devices:
         _devices[name] = Device(name, _load(name, which is None))
+        if name == "cpu" and os.environ.get("COURSE_KERNELS") == "1":
+            importlib.import_module("course.tensor.kernels").use_kernels()
     return _devices[name]
 
 

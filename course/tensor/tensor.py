@@ -456,7 +456,7 @@ class Tensor:
                     f"backward starts from one number, and this tensor has shape {self.shape}: "
                     "call .sum() or .mean() first, or give a gradient of this shape"
                 )
-            return self.device.ops.ones(self.shape, self.dtype)
+            return self.device.ops.asarray(1, self.dtype).reshape(self.shape)
         start = gradient if isinstance(gradient, Tensor) else Tensor(gradient, device=self.device)
         if start.shape != self.shape:
             raise ValueError(f"gradient has shape {start.shape}, and this tensor {self.shape}")
@@ -1063,9 +1063,9 @@ class Tensor:
             TypeError: if these are not integers.
             ValueError: if one is negative, or n_classes or more.
         """
-        indices = _check_indices(self, n_classes, "one_hot")
+        _count_indices(self, n_classes, "one_hot")
         one_hot = np.zeros((*self.shape, n_classes), DEFAULT)
-        np.put_along_axis(one_hot, indices[..., None], 1, axis=-1)
+        np.put_along_axis(one_hot, self.numpy()[..., None], 1, axis=-1)
         return Tensor(one_hot, device=self.device)
 
     def linear(self, weight: "Tensor", bias: "Tensor | None" = None) -> "Tensor":
@@ -1081,7 +1081,7 @@ class Tensor:
             TypeError: if these are not integers.
             ValueError: if there is no such row.
         """
-        _check_indices(self, table.shape[0], "embedding")
+        _count_indices(self, table.shape[0], "embedding")
         return Embedding.apply(table, self)
 
     def layer_norm(self, weight: "Tensor", bias: "Tensor", eps: Any = 1e-5) -> "Tensor":
@@ -1194,7 +1194,7 @@ class Tensor:
             raise ValueError(f"label_smoothing is from 0 to 1, and is {label_smoothing}")
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f'reduction is "mean", "sum" or "none", and is {reduction!r}')
-        indices = _check_indices(targets, self.shape[-1], "cross_entropy", ignore_index)
+        counted = _count_indices(targets, self.shape[-1], "cross_entropy", ignore_index)
         if self.ndim == 1:
             loss = self.reshape(1, -1).cross_entropy(
                 targets.reshape(1), ignore_index, label_smoothing, reduction
@@ -1206,7 +1206,7 @@ class Tensor:
             ignore_index=ignore_index,
             smoothing=label_smoothing,
             reduction=reduction,
-            counted=int(np.count_nonzero(indices != ignore_index)),
+            counted=counted,
         )
 
     def mse_loss(self, targets: Any, reduction: Reduction = "mean") -> "Tensor":
@@ -1335,16 +1335,20 @@ def _as_index(index: Any, shape: Shape) -> Any:
     return array
 
 
-def _check_indices(tensor: Tensor, n: int, name: str, ignored: int | None = None) -> np.ndarray:
-    """The integers as an array, if all of them are from 0 to n - 1."""
+def _count_indices(tensor: Tensor, n: int, name: str, ignored: int | None = None) -> int:
+    """How many integers there are, without the ignored ones; all others must be from 0 to n - 1."""
     if tensor.dtype.kind not in "iu":
         raise TypeError(f"{name} needs integers, and these have dtype {tensor.dtype}; try .long()")
     indices = tensor.numpy()
-    if indices.size and (indices.min() < 0 or indices.max() >= n):
-        wrong = indices[((indices < 0) | (indices >= n)) & (indices != ignored)]
-        if wrong.size:
-            raise ValueError(f"{name}: {wrong[0]} is none of the {n} classes or rows, 0 to {n - 1}")
-    return indices
+    # read as unsigned, a negative number is huge: one look finds both kinds of wrong ones
+    if not indices.size or indices.view(f"u{indices.itemsize}").max() < n:
+        unwanted = ignored is not None and 0 <= ignored < n
+        return int((indices != ignored).sum()) if unwanted else indices.size
+    counted = indices[indices != ignored]
+    wrong = counted[(counted < 0) | (counted >= n)]
+    if wrong.size:
+        raise ValueError(f"{name}: {wrong[0]} is none of the {n} classes or rows, 0 to {n - 1}")
+    return counted.size
 
 
 def _check_same_shape(a: Tensor, b: Tensor, name: str) -> None:
