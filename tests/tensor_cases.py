@@ -85,6 +85,13 @@ def binary() -> list[Case]:
         Case("number - x", lambda a: 2 - a, [A], lambda t, a: 2 - a),
         Case("number / x", lambda a: 2 / a, [A], lambda t, a: 2 / a),
         Case("number ** x", lambda a: 2**a, [A], lambda t, a: 2**a),
+        Case("negative ** x", lambda a: a ** Tensor(np.array([2.0, 3.0])).to(a.dtype), [np.array([-2.0, -3.0])], lambda t, a: a ** t.tensor([2.0, 3.0], dtype=a.dtype)),
+        Case("negative ** -1", lambda a: a**-1, [np.array([-2.0, -0.0, 0.0])], lambda t, a: a**-1, smooth=False),
+        Case("negative ** number", lambda a: a**1.5, [np.array([-2.0, 0.0, 4.0])], lambda t, a: a**1.5, smooth=False),
+        Case("0 ** number 0", lambda a: a**0, [np.array([0.0, -1.0, np.inf])], lambda t, a: a**0, smooth=False),
+        Case("0 ** number 0.5", lambda a: a**0.5, [np.array([0.0, 4.0])], lambda t, a: a**0.5, smooth=False),
+        Case("nan in what where does not choose", lambda a: where(a > 0, a, a.log() * 0 + 1), [np.array([-1.0, 2.0])], lambda t, a: t.where(a > 0, a, a.log() * 0 + 1), smooth=False),
+        Case("nan is not chosen", lambda a: where(a > 0, (a * 2).sqrt(), -1.0), [np.array([-1.0, 2.0])], lambda t, a: t.where(a > 0, (a * 2).sqrt(), -1.0), smooth=False),
         Case("0 ** x", lambda a, b: a**b, [np.zeros(3), np.array([0.0, 1.0, 2.0])], lambda t, a, b: a**b, smooth=False),
     ]  # fmt: skip
     for n in (0, 1, 2, 3, -1, 0.5, 2.5, -2):
@@ -123,6 +130,8 @@ def unary() -> list[Case]:
     cases += [
         Case("clamp below", lambda a: a.clamp(min=0.5), [A], lambda t, a: a.clamp(min=0.5)),
         Case("clamp above", lambda a: a.clamp(max=0.5), [A], lambda t, a: a.clamp(max=0.5)),
+        Case("clamp of infinity and nan", lambda a: a.clamp(-1.0, 1.0), [np.array([-np.inf, np.inf, np.nan])], lambda t, a: a.clamp(-1.0, 1.0), smooth=False),
+        Case("log and sqrt at 0", lambda a: a.log() + a.sqrt(), [np.array([0.0, 1.0])], lambda t, a: a.log() + a.sqrt(), smooth=False),
         Case("clamp at its limits", lambda a: a.clamp(-2.0, 2.0), [corners], lambda t, a: a.clamp(-2.0, 2.0), smooth=False),
         Case("leaky relu slope", lambda a: a.leaky_relu(0.3), [A], lambda t, a: t.nn.functional.leaky_relu(a, 0.3)),
         Case("masked fill", lambda a: a.masked_fill(a > 0, 7.0), [A], lambda t, a: a.masked_fill(a > 0, 7.0)),
@@ -195,6 +204,15 @@ def reductions() -> list[Case]:
     cases += [
         Case("sum of nothing", lambda a: a.sum(), [EMPTY], lambda t, a: a.sum()),
         Case("sum of empty columns", lambda a: a.sum(0), [EMPTY], lambda t, a: a.sum(0)),
+        Case("softmax of no columns", lambda a: a.softmax(1), [EMPTY.T], lambda t, a: a.softmax(1)),
+        Case("log_softmax of no columns", lambda a: a.log_softmax(1), [EMPTY.T], lambda t, a: a.log_softmax(1)),
+        Case("logsumexp of no rows", lambda a: a.logsumexp(1), [EMPTY], lambda t, a: a.logsumexp(1)),
+        Case("max of no rows", lambda a: a.max(1), [EMPTY], lambda t, a: a.amax(1)),
+        Case("mean of nothing", lambda a: a.mean(), [EMPTY], lambda t, a: a.mean(), smooth=False),
+        Case("logsumexp inf", lambda a: a.logsumexp(1), [np.array([[np.inf, 1.0], [np.inf, -np.inf], [-np.inf, -np.inf]])], lambda t, a: a.logsumexp(1), smooth=False),
+        Case("logsumexp large", lambda a: a.logsumexp(1), [large], lambda t, a: a.logsumexp(1), smooth=False),
+        Case("std of equal numbers", lambda a: a.std(1), [np.array([[3.0, 3.0], [1.0, 2.0]])], lambda t, a: a.std(1), smooth=False),
+        Case("normalise equal numbers", lambda a: a.normalise(1), [np.ones((2, 3))], lambda t, a: t.nn.functional.layer_norm(a, (3,)), smooth=False),
         Case("logsumexp -inf", lambda a: a.logsumexp(1), [infinite], lambda t, a: a.logsumexp(1), smooth=False),
         Case("normalise", lambda a: a.normalise((0, 2)), [C], lambda t, a: (a - a.mean((0, 2), keepdim=True)) / (a.var((0, 2), keepdim=True, correction=0) + 1e-5) ** 0.5),
     ]  # fmt: skip
@@ -217,6 +235,7 @@ def products() -> list[Case]:
         Case("matmul strided", lambda a, b: a @ b.T, [STRIDED, STRIDED.T], lambda t, a, b: a @ b.T),
         Case("x @ x", lambda a: a @ a, [STRIDED], lambda t, a: a @ a),
     ]
+    cases.append(Case("linear strided", lambda x, w, b: x.linear(w, b), [numbers(8, 6)[::-2, ::2], numbers(3, 5)[:, ::-1].T[::2], numbers(6)[::-2]], lambda t, x, w, b: t.nn.functional.linear(x, w, b)))  # fmt: skip
     weight, bias = numbers(5, 4, seed=8), numbers(5, seed=9)
     for kind, x in {"1-d": B, "2-d": A, "3-d": C, "empty": EMPTY}.items():
         cases += [
@@ -270,6 +289,22 @@ def layers() -> list[Case]:
         Case("cross entropy of one", lambda a, i: a.cross_entropy(i), [B, np.array(2)], lambda t, a, i: t.nn.functional.cross_entropy(a, i)),
         Case("cross entropy far out", lambda a, i: a.cross_entropy(i), [A * 1e4, targets], lambda t, a, i: t.nn.functional.cross_entropy(a, i), smooth=False),
         Case("cross entropy all ignored", lambda a, i: a.cross_entropy(i, ignore_index=0), [A, targets * 0], lambda t, a, i: t.nn.functional.cross_entropy(a, i, ignore_index=0), smooth=False),
+    ]  # fmt: skip
+    no_images = np.zeros((0, 4, 7, 6))
+    cases += [
+        Case("layer norm of no rows", lambda x, w, b: x.layer_norm(w, b), [EMPTY, B, B + 1], lambda t, x, w, b: t.nn.functional.layer_norm(x, (4,), w, b)),
+        Case("layer norm strided", lambda x, w, b: x.layer_norm(w, b), [STRIDED, STRIDED[::-1, 1], STRIDED[1]], lambda t, x, w, b: t.nn.functional.layer_norm(x, (3,), w, b)),
+        Case("layer norm of 1-d", lambda x, w, b: x.layer_norm(w, b), [A[0], B, B + 1], lambda t, x, w, b: t.nn.functional.layer_norm(x, (4,), w, b)),
+        Case("embedding of nothing", lambda w, i: i.embedding(w), [A, np.zeros((2, 0), np.int64)], lambda t, w, i: t.nn.functional.embedding(i, w)),
+        Case("embedding of one", lambda w, i: i.embedding(w), [STRIDED, np.array(2)], lambda t, w, i: t.nn.functional.embedding(i, w)),
+        Case("cross entropy of no rows", lambda a, i: a.cross_entropy(i, reduction="sum"), [EMPTY, np.zeros(0, np.int64)], lambda t, a, i: t.nn.functional.cross_entropy(a, i, reduction="sum")),
+        Case("cross entropy strided", lambda a, i: a.cross_entropy(i), [STRIDED, np.arange(6)[::-2] // 2], lambda t, a, i: t.nn.functional.cross_entropy(a, i)),
+        Case("bce none", lambda a, b: a.binary_cross_entropy_with_logits(b, "none"), [STRIDED, STRIDED.T / 4 + 0.5], lambda t, a, b: t.nn.functional.binary_cross_entropy_with_logits(a, b, reduction="none")),
+        Case("conv2d of no images", lambda x, w: x.conv2d(w), [no_images, numbers(6, 4, 3, 2)], lambda t, x, w: t.nn.functional.conv2d(x, w)),
+        Case("conv2d of no images in groups", lambda x, w: x.conv2d(w, groups=2), [no_images, numbers(6, 2, 3, 2)], lambda t, x, w: t.nn.functional.conv2d(x, w, groups=2)),
+        Case("conv2d for each channel", lambda x, w: x.conv2d(w, groups=4), [IMAGES, numbers(8, 1, 3, 2)], lambda t, x, w: t.nn.functional.conv2d(x, w, groups=4)),
+        Case("conv2d strided", lambda x, w: x.conv2d(w, stride=3, padding=1), [IMAGES.T[::-1, ::2], numbers(2, 3, 4, 5).T], lambda t, x, w: t.nn.functional.conv2d(x, w, stride=3, padding=1)),
+        Case("max pool strided", lambda x: x.max_pool2d(2, 1), [IMAGES.T[::-1, ::2]], lambda t, x: t.nn.functional.max_pool2d(x, 2, 1)),
     ]  # fmt: skip
     for ignored in (-100, 2):
         for smoothing in (0.0, 0.1):

@@ -1,7 +1,9 @@
 """Tensor as a user meets it: examples, gradients that accumulate, changes in place, memory, errors."""
 
+import copy
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import tracemalloc
@@ -13,7 +15,7 @@ import pytest
 from course.tensor import Function, Tensor, float64, get_device, manual_seed, no_grad, where
 from course.tensor.dtypes import promote
 from course.tensor.shapes import broadcast_shapes, unbroadcast
-from tests.tensor_cases import CASES, run
+from tests.tensor_cases import CASES, run, weights
 
 
 def leaf(*numbers, dtype=None):
@@ -109,6 +111,139 @@ def test_float32_stays_float32(case):
             assert x.grad.shape == x.shape
 
 
+FLOAT64 = np.float64(0.5)  # it is a Python float too, but numpy would make the result float64
+OPTIONS = {
+    "+": lambda x: x + FLOAT64,
+    "r*": lambda x: FLOAT64 * x,
+    "**": lambda x: x**FLOAT64,
+    "r**": lambda x: FLOAT64**x,
+    "clamp": lambda x: x.clamp(FLOAT64, np.float64(2)),
+    "leaky_relu": lambda x: x.leaky_relu(FLOAT64),
+    "maximum": lambda x: x.maximum(FLOAT64),
+    "where": lambda x: where(x > 1, x, FLOAT64),
+    "masked_fill": lambda x: x.masked_fill(x > 1, FLOAT64),
+    "pad": lambda x: x.pad(((1, 1), (0, 0)), FLOAT64),
+    "dropout": lambda x: x.dropout(FLOAT64),
+    "var": lambda x: x.var(correction=FLOAT64),
+    "normalise": lambda x: x.normalise(eps=FLOAT64),
+    "layer_norm": lambda x: x.layer_norm(Tensor.ones(2), Tensor.ones(2), eps=FLOAT64),
+    "cross_entropy": lambda x: x.cross_entropy([0, 1], label_smoothing=FLOAT64),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_float64_scalars_of_numpy_do_not_change_the_dtype(name):
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = OPTIONS[name](x)
+    y.sum().backward()
+    assert (y.dtype, x.grad.dtype) == ("float32", "float32")
+
+
+def test_layers_take_integers_and_mixed_dtypes():
+    """As in `+`: integers become float32 beside float32, and never float64."""
+    image, window = Tensor.ones(1, 1, 3, 3), Tensor.ones(1, 1, 2, 2, requires_grad=True)
+    weight, one = Tensor.ones(2, 3, requires_grad=True), Tensor.ones(3)
+    for result in (
+        Tensor([1, 2, 3]).linear(weight, Tensor.ones(2)),
+        image.long().conv2d(window),
+        Tensor(np.ones((1, 1, 3, 3), np.uint8)).conv2d(window),
+        Tensor([[1, 2, 3]]).layer_norm(one, one),
+        image.long().max_pool2d(2, padding=1),
+        Tensor([[1, 2]]).cross_entropy([0]),
+    ):
+        assert result.dtype == "float32"
+    y = Tensor(np.ones(3)).linear(weight)
+    y.sum().backward()
+    assert (y.dtype, weight.grad.dtype) == ("float64", "float32")
+    assert Tensor([1, 2, 3]).clamp(max=2.5).tolist() == [1, 2, 2.5]
+    assert Tensor([1, 2, 3]).clamp(max=2).dtype == "int64"
+    assert Tensor.arange(np.int64(2)).dtype == "int64"
+
+
+def test_masks_stay_masks():
+    mask = Tensor([True, False])
+    assert where(mask, True, False).dtype == "bool"
+    assert (mask & True).tolist() == [True, False]
+    assert (mask ^ ~mask).tolist() == [True, True]
+    assert (1 - mask).tolist() == [0, 1]
+    assert where([True, False], 1.0, mask.float()).tolist() == [1, 0]
+
+
+def test_any_and_all():
+    x = Tensor([[0.0, 2.0], [0.0, 0.0]], requires_grad=True)
+    assert x.any().tolist() is True and x.all().tolist() is False
+    assert x.any(axis=1).tolist() == [True, False]
+    assert x.all(axis=0, keepdims=True).tolist() == [[False, False]]
+    assert Tensor([]).all().item() is True and Tensor([]).any().item() is False
+    assert Tensor([np.nan]).any().item() is True
+    assert not x.any().requires_grad
+
+
+def test_a_tensor_is_a_copy():
+    array = np.array([1.0, 2.0])
+    x = Tensor(array, requires_grad=True)
+    y = (x * x).sum()
+    array[0] = 9.0
+    assert x.tolist() == [1, 2]
+    y.backward()
+    assert x.grad.tolist() == [2, 4]
+    x.numpy()[0] = 9.0
+    assert x.tolist() == [1, 2]
+    z = Tensor(x)
+    z[0] = 9.0
+    assert x.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_operation_is_pure(case):
+    """Inputs and the starting gradient stay as they were; backward again adds the same again; no cycles."""
+    inputs = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in case.arrays]
+    leaves = [x for x in inputs if x.requires_grad]
+    gc.disable()
+    try:
+        with np.errstate(all="ignore"):
+            result = case.ours(*inputs)
+            watched = weakref.ref(result)
+            start = Tensor(weights(result.shape), dtype=result.dtype)
+            once: list[np.ndarray] = []
+            for times in (1, 2, 3):
+                result.backward(start)
+                once = once or [x.grad.numpy() for x in leaves]
+                for x, grad in zip(leaves, once):
+                    np.testing.assert_allclose(x.grad.numpy(), times * grad, rtol=1e-14)
+        np.testing.assert_array_equal(start.numpy(), weights(result.shape))
+        for x, array in zip(inputs, case.arrays):
+            np.testing.assert_array_equal(x.numpy(), array)
+        arrays = [start.data, *[x.data for x in inputs], *[x.grad.data for x in leaves]]
+        for i, a in enumerate(arrays):
+            assert not any(np.shares_memory(a, b) for b in arrays[:i])
+        del result
+        assert watched() is None
+    finally:
+        gc.enable()
+
+
+def test_single_numbers_stay_arrays():
+    x = Tensor(3.0, requires_grad=True)
+    for y in (x + 1, x * x, x.exp(), x.sum(), x.max(), -x, x > 1, x.T, x.clone(), x[None][0]):
+        assert isinstance(y.data, np.ndarray) and y.shape == ()
+    (x * x + x).backward()
+    assert isinstance(x.grad.data, np.ndarray) and x.grad.shape == ()
+    x.backward()
+    assert isinstance(x.grad.data, np.ndarray)
+    x.data -= 1.0
+    assert isinstance(x.data, np.ndarray)
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_and_pickles(twin):
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = twin(x)
+    y.data += 1.0
+    assert (x.tolist(), y.tolist(), y.requires_grad) == ([1, 2], [2, 3], True)
+    assert (x + y).tolist() == [3, 5]  # on the same device still
+
+
 def test_numpy_arrays_on_the_left():
     x = leaf(1.0, 2.0, dtype="float64")
     a = np.array([10.0, 20.0])
@@ -145,6 +280,12 @@ def test_like_numbers_and_lists():
     assert x.argmin(axis=1).tolist() == [0, 0]
     assert x.argmax(0, keepdims=True).tolist() == [[1, 1]]
     assert {x: "tensors are told apart by identity"}[x]
+    assert f"{x[0, 1]:.2f}" == "2.00"
+    assert f"{x[0]}" == "Tensor([1., 2.])"
+    assert 3.0 in x and Tensor(3.0) in x and 5 not in x
+    assert [row.tolist() for row, _ in zip(x, "ab")] == x.tolist()
+    assert sum(x).tolist() == [4, 6] and max(x[0]).item() == 2
+    assert x[0].T.tolist() == [1, 2]
     assert (x == None, x != None) == (False, True)  # noqa: E711
 
 
@@ -224,6 +365,54 @@ def test_hooks():
     remove()
     y.backward()
     assert seen == [30]
+
+
+def test_a_hook_may_change_its_gradient_in_place():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+
+    def five_times(grad):
+        grad.data *= 5
+
+    a.register_hook(five_times)
+    (a + b).sum().backward()
+    assert (a.grad.tolist(), b.grad.tolist()) == ([5, 5], [1, 1])
+
+
+@pytest.mark.parametrize("result", [lambda g: g.sum(), lambda g: g.numpy(), lambda g: 2.0])
+def test_a_hook_that_returns_no_gradient(result):
+    x = leaf(1.0, 2.0)
+    x.register_hook(result)
+    with pytest.raises(TypeError, match=r"None or a tensor of the gradient's shape \(2,\)"):
+        (x * 2).sum().backward()
+
+
+def test_retained_gradients_are_arrays_of_their_own():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    c = a + b
+    d = c + 1.0
+    d.sum().backward(retain_grads=True)
+    d.grad.data *= 10
+    assert [t.grad.tolist() for t in (a, b, c)] == [[1, 1]] * 3
+
+
+def test_a_given_gradient_is_not_shared():
+    x = leaf(1.0, 2.0)
+    start = Tensor([1.0, 1.0])
+    x.backward(start)
+    x.grad.data *= 10
+    assert start.tolist() == [1, 1]
+    (d,) = x.gradient(x, gradient=start)
+    d.data *= 10
+    assert start.tolist() == [1, 1]
+
+
+def test_no_grad_is_safe_in_recursion():
+    @no_grad()
+    def down(n):
+        return leaf(1.0) * n if n == 0 else down(n - 1) * 2
+
+    assert not down(5).requires_grad
+    assert (leaf(1.0) * 2).requires_grad
 
 
 def test_no_grad():
@@ -335,6 +524,69 @@ def test_a_changed_output_is_noticed():
         y.sum().backward()
 
 
+def test_a_changed_condition_or_target_is_noticed_and_a_changed_index_does_no_harm():
+    x = leaf(1.0, 2.0)
+    mask = Tensor([True, False])
+    y = where(mask, x, 0.0).sum()
+    mask[0] = False
+    with pytest.raises(RuntimeError, match="Where needs an input"):
+        y.backward()
+    targets = Tensor([0])
+    loss = x.reshape(1, 2).cross_entropy(targets)
+    targets[0] = 1
+    with pytest.raises(RuntimeError, match="CrossEntropy needs an input"):
+        loss.backward()
+    for index in (Tensor([0, 0]), np.array([0, 0])):
+        x.grad = None
+        y = x[index].sum()
+        index[1] = 1
+        y.backward()
+        assert x.grad.tolist() == [2, 0]
+
+
+def test_a_change_after_no_grad_views_and_parts_is_noticed():
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    for view in (lambda: x.T, lambda: x[0], lambda: x.flip(0), lambda: x.detach(), lambda: x.unsqueeze(0), lambda: next(iter(x)), lambda: x.split(1)[1]):  # fmt: skip
+        y = (x * x).sum()
+        with no_grad():
+            part = view()
+        part.data *= 2.0
+        with pytest.raises(RuntimeError, match="changed in place"):
+            y.backward()
+
+
+def test_a_copy_may_be_changed():
+    x = leaf(1.0, 2.0)
+    y = (x * x).sum()
+    for copied in (x.clone(), Tensor(x), x[[0, 1]], x.contiguous()):
+        copied.data *= 2.0
+    y.backward()
+    assert x.grad.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_after_a_change_in_place_gradients_are_right_or_refused(case):
+    """For every operation, and each of its inputs and its output: never a silently wrong gradient."""
+    _, expected = run(case)
+    for changed in range(len(case.arrays) + 1):
+        inputs = [Tensor(x, requires_grad=x.dtype.kind == "f") for x in case.arrays]
+        with np.errstate(all="ignore"):
+            result = case.ours(*inputs)
+            start = Tensor(weights(result.shape), dtype=result.dtype)
+            tensor = [*inputs, result][changed]
+            if not tensor.data.flags.writeable:  # stretched by expand: numpy refuses to change it
+                continue
+            tensor.data += tensor.data.dtype.type(1)
+            try:
+                result.backward(start)
+            except RuntimeError as error:
+                assert "changed in place" in str(error)
+                continue
+        for x, right in zip(inputs, expected):
+            if x.requires_grad:
+                np.testing.assert_array_equal(x.grad.numpy(), right.grad.numpy())
+
+
 def test_changes_that_do_no_harm():
     x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
     for _ in range(3):  # as in training
@@ -359,6 +611,8 @@ def test_assignment_is_not_differentiated_and_says_so():
     y[1:] = Tensor([5.0, 6.0])
     y[y > 5.5] = 0.0
     assert y.tolist() == [0, 5, 0]
+    with pytest.raises(ValueError, match="broadcast"):
+        y[:2] = Tensor([1.0, 2.0, 3.0])
 
 
 def test_plus_equals_makes_a_new_tensor():
@@ -366,6 +620,28 @@ def test_plus_equals_makes_a_new_tensor():
     y = x
     y += 1
     assert (x.item(), y.item()) == (1, 2)
+
+
+def test_within_no_grad_parameters_change_in_place_as_in_pytorch():
+    w = leaf(1.0, 2.0)
+    params = [w]
+    (w * w).sum().backward()
+    with no_grad():
+        for p in params:
+            p -= 0.5 * p.grad
+        w += 1.0
+        w *= 4.0
+        w /= 2
+    assert (w.tolist(), params[0] is w, w.requires_grad) == ([2, 2], True, True)
+    with no_grad():
+        x = y = Tensor([1.0])  # this one is no parameter
+        y += 1.0
+    assert (x.item(), y.item()) == (1, 2)
+    loss = (w * w).sum()
+    with no_grad():
+        w -= 1.0
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
 
 
 # ---------------------------------------------------------------- depth and memory
@@ -505,6 +781,18 @@ WRONG = {
     "sum axis of number": (lambda: Tensor(1.0).sum(0), IndexError, "it has no axes"),
     "max of nothing": (lambda: Tensor.zeros(0, 3).max(), ValueError, r"max over no elements: the shape is \(0, 3\)"),
     "argmax of nothing": (lambda: Tensor.zeros(0).argmax(), ValueError, "argmax over no elements"),
+    "reshape negative": (lambda: X.reshape(-2, -3), ValueError, r"6 elements .* \(-2, -3\)"),
+    "flatten": (lambda: X.flatten(1, 0), ValueError, "from 1 to 0"),
+    "repeat": (lambda: X.repeat(2), ValueError, r"each of the 2 axes of shape \(2, 3\), and got \(2,\)"),
+    "chunk": (lambda: X.chunk(0), ValueError, "at least 1"),
+    "expand new -1": (lambda: X.expand(-1, 2, 3), ValueError, r"\(2, 3\) cannot be expanded to \(-1, 2, 3\)"),
+    "split negative": (lambda: X.split([-1, 3]), ValueError, r"\[-1, 3\] do not add up to 2"),
+    "unsqueeze": (lambda: X.unsqueeze(4), IndexError, "no axis 4"),
+    "compare": (lambda: Tensor([1.0, 2.0]) == X, ValueError, r"\(2,\) and \(2, 3\) do not broadcast: on axis -1"),
+    "clamp": (lambda: X.clamp(Tensor([1.0])), TypeError, "numbers.*maximum"),
+    "add text": (lambda: X + "a", TypeError, "numbers, and this holds str: 'a'"),
+    "softmax axis": (lambda: X.softmax(2), IndexError, "no axis 2 in a tensor of 2 axes"),
+    "softmax axes": (lambda: X.softmax((0, 1)), TypeError, r"axis must be an integer, and is \(0, 1\)"),
     "permute": (lambda: X.permute(0), ValueError, r"permute needs all 2 axes, each once, and got \(0,\)"),
     "permute twice": (lambda: X.permute(0, 0), ValueError, "the same axis twice"),
     "expand": (lambda: X.expand(2, 4), ValueError, r"\(2, 3\) and \(2, 4\) do not broadcast|cannot be expanded"),
@@ -514,7 +802,7 @@ WRONG = {
     "cat": (lambda: Tensor.cat([X, Tensor.zeros(2, 2)]), ValueError, r"\(2, 3\) and \(2, 2\) along axis 0"),
     "cat axes": (lambda: Tensor.cat([X, Tensor.zeros(3)]), ValueError, r"\(2, 3\) and \(3,\)"),
     "cat nothing": (lambda: Tensor.cat([]), ValueError, "at least one tensor"),
-    "cat numbers": (lambda: Tensor.cat([X, 1.0]), TypeError, "has a float"),
+    "cat numbers": (lambda: Tensor.cat([X, 1.0]), TypeError, "cat takes tensors, and one of these is a float"),
     "stack": (lambda: Tensor.stack([X, X.T]), ValueError, r"\(2, 3\) and \(3, 2\)"),
     "split": (lambda: X.split([1, 1], 1), ValueError, r"\[1, 1\] do not add up to 3"),
     "split 0": (lambda: X.split(0), ValueError, "at least 1"),
@@ -532,6 +820,8 @@ WRONG = {
     "None": (lambda: Tensor(None), TypeError, "a tensor holds numbers"),
     "add None": (lambda: X + None, TypeError, "numbers"),
     "list of tensors": (lambda: Tensor([X, X]), TypeError, r"Tensor.stack"),
+    "list with a tensor": (lambda: Tensor([[1.0, 2.0], [3.0, X[0, 0]]]), TypeError, r"Tensor.stack"),
+    "Function of array": (lambda: Function.apply(X, np.ones(3)), TypeError, "Function takes tensors, and got a ndarray"),
     "dtype": (lambda: Tensor([1.0], dtype="flaot32"), TypeError, "'flaot32' is no dtype.*float32"),
     "integers": (lambda: Tensor([1, 2], requires_grad=True), TypeError, r"only real numbers have gradients.*int64.*\[1.0, 2.0\]"),
     "gradient off": (lambda: (leaf(1.0) * 2).requires_grad_(False), ValueError, "detach"),
@@ -541,6 +831,21 @@ WRONG = {
     "one_hot": (lambda: Tensor([3]).one_hot(3), ValueError, "one_hot: 3 is none of the 3 classes"),
     "one_hot float": (lambda: Tensor([1.0]).one_hot(3), TypeError, "one_hot needs integers.*float32"),
     "embedding": (lambda: Tensor([-1]).embedding(X), ValueError, "embedding: -1 is none of the 2"),
+    "embedding row": (lambda: Tensor([2]).embedding(X), ValueError, "embedding: 2 is none of the 2"),
+    "embedding float": (lambda: Tensor([0.0]).embedding(X), TypeError, "needs integers.*float32"),
+    "embedding table": (lambda: Tensor([0]).embedding(X[0]), ValueError, r"\(n_rows, width\), and got \(3,\)"),
+    "one_hot negative": (lambda: Tensor([-1]).one_hot(3), ValueError, "-1 is none of the 3"),
+    "linear weight": (lambda: X.linear(X[0]), ValueError, r"\(n_outputs, n_inputs\), and got \(3,\)"),
+    "linear bias": (lambda: X.linear(X, Tensor([1.0])), ValueError, r"bias of shape \(2,\), and got \(1,\)"),
+    "linear array": (lambda: X.linear(np.ones((2, 3))), TypeError, "linear takes tensors, and one of these is a ndarray"),
+    "layer norm bias": (lambda: X.layer_norm(Tensor.ones(3), Tensor.ones(2)), ValueError, r"\(3,\) and \(2,\)"),
+    "cross entropy one-hot": (lambda: X.cross_entropy(X), ValueError, r"got \(2, 3\) and \(2, 3\)"),
+    "cross entropy negative": (lambda: X.cross_entropy([0, -1]), ValueError, "-1 is none of the 3"),
+    "bce": (lambda: X.binary_cross_entropy_with_logits(Tensor([1.0])), ValueError, r"\(2, 3\) and \(1,\)"),
+    "mse reduction": (lambda: X.mse_loss(X, "avg"), ValueError, "'avg'"),
+    "conv groups": (lambda: IMAGE.conv2d(Tensor.ones(2, 1, 2, 2), groups=3), ValueError, "have 2 channels.*3 group"),
+    "conv padding": (lambda: IMAGE.conv2d(Tensor.ones(1, 2, 2, 2), padding="same"), ValueError, "padding is an integer"),
+    "conv stride 1.5": (lambda: IMAGE.conv2d(Tensor.ones(1, 2, 2, 2), stride=1.5), ValueError, "stride is an integer"),
     "dropout": (lambda: X.dropout(1.5), ValueError, "from 0 to 1, and is 1.5"),
     "linear": (lambda: X.linear(Tensor.ones(4, 2)), ValueError, r"shape \(..., 2\), and got \(2, 3\)"),
     "layer norm": (lambda: X.layer_norm(Tensor.ones(2), Tensor.ones(2)), ValueError, r"\(..., 2\), and got \(2, 3\)"),

@@ -82,20 +82,26 @@ def test_any_reduction(data):
 @given(st.data())
 def test_any_index(data):
     x = np.arange(24.0).reshape(4, 3, 2)
-    parts = []
-    for length in x.shape[: data.draw(st.integers(1, 3))]:
+    parts: list = []
+    for length in x.shape[: data.draw(st.integers(0, 3))]:
+        if data.draw(st.integers(0, 4)) == 0:
+            parts.append(None)
+        if data.draw(st.integers(0, 4)) == 0:
+            parts.append(Ellipsis)
+            break
+        whole = st.integers(-length, length - 1)
+        two_true = [i < 2 for i in range(length)]
         parts.append(
             data.draw(
-                st.one_of(
-                    st.integers(-length, length - 1),
-                    st.slices(length),
-                    st.just(None),
-                    st.lists(st.integers(-length, length - 1), min_size=2, max_size=2),
-                )
+                whole
+                | st.slices(length)
+                | st.lists(whole, min_size=2, max_size=2)
+                | st.permutations(two_true)
             )
         )
-    index = tuple(p for p in parts if p is not None)
-    np.testing.assert_array_equal(Tensor(x)[index].numpy(), x[index])
+    index = tuple(parts)
+    ours = tuple(Tensor(p) if type(p) is list and data.draw(st.booleans()) else p for p in parts)
+    np.testing.assert_array_equal(Tensor(x)[ours].numpy(), x[index])
     assert gradcheck(lambda t: (t * t)[index], Tensor(x / 10, requires_grad=True))
 
 
@@ -110,6 +116,63 @@ def test_any_product(data):
     a, b = rng.normal(size=a_shape), rng.normal(size=b_shape)
     np.testing.assert_allclose((Tensor(a) @ Tensor(b)).numpy(), a @ b, rtol=1e-12, atol=1e-14)
     assert gradcheck(lambda a, b: a @ b, Tensor(a, requires_grad=True), Tensor(b, requires_grad=True))  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_convolution(data):
+    """Values against the sum that defines it, written out; gradients against the difference."""
+    draw = data.draw
+    groups = draw(st.integers(1, 2))
+    n, width, out = (
+        draw(st.integers(0, 2)),
+        draw(st.integers(1, 2)),
+        groups * draw(st.integers(1, 2)),
+    )
+    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 2)))
+    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 2)))
+    padding = (draw(st.integers(0, 2)), draw(st.integers(0, 1)))
+    size = tuple(draw(st.integers(max(k - 2 * p, 1), 4)) for k, p in zip(kernel, padding))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    x = rng.normal(size=(n, groups * width, *size))
+    w, b = rng.normal(size=(out, width, *kernel)), rng.normal(size=out)
+
+    def conv(x, w, b):
+        return x.conv2d(w, b, stride, padding, groups)
+
+    result = conv(Tensor(x), Tensor(w), Tensor(b)).numpy()
+    padded = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    for o in range(out):
+        first = o // (out // groups) * width
+        for i, j in np.ndindex(result.shape[2:]):
+            y, z = i * stride[0], j * stride[1]
+            window = padded[:, first : first + width, y : y + kernel[0], z : z + kernel[1]]
+            np.testing.assert_allclose(result[:, o, i, j], (window * w[o]).sum((1, 2, 3)) + b[o], atol=1e-12)  # fmt: skip
+    for axis in (0, 1):
+        assert result.shape[2 + axis] == (size[axis] + 2 * padding[axis] - kernel[axis]) // stride[axis] + 1  # fmt: skip
+    assert gradcheck(conv, *(Tensor(a, requires_grad=True) for a in (x, w, b)))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_pool(data):
+    draw = data.draw
+    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    stride = draw(st.none() | st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    size = tuple(draw(st.integers(max(k - 2 * p, 1), 5)) for k, p in zip(kernel, padding))
+    x = np.random.default_rng(draw(st.integers(0, 99))).permutation(2 * size[0] * size[1]) / 10.0
+    x = x.reshape(1, 2, *size)
+    step = stride or kernel
+    for name, border, reduce in (("max_pool2d", -np.inf, np.max), ("avg_pool2d", 0.0, np.mean)):
+        pool = getattr(Tensor, name)
+        result = pool(Tensor(x), kernel, stride, padding).numpy()
+        padded = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)), constant_values=border)
+        for i, j in np.ndindex(result.shape[2:]):
+            y, z = i * step[0], j * step[1]
+            window = padded[:, :, y : y + kernel[0], z : z + kernel[1]]
+            np.testing.assert_allclose(result[:, :, i, j], reduce(window, (2, 3)), atol=1e-12)
+        assert gradcheck(lambda t, f=pool: f(t, kernel, stride, padding), Tensor(x, requires_grad=True))  # fmt: skip
 
 
 def test_gradcheck_finds_what_is_wrong():

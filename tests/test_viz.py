@@ -178,6 +178,42 @@ def test_arrays_show_shape_and_dtype_without_being_computed():
     assert "v1 = add(x, x), shape (4, 5), dtype float64 (grad (4, 5))" in picture.alt
 
 
+class SizedArray(Array):
+    """An array node that knows how many bytes it takes."""
+
+    def __init__(self, nbytes):
+        self.nbytes = nbytes
+
+
+def test_arrays_show_their_size_if_they_know_it():
+    small, large = SizedArray(24), SizedArray(12_544)
+    picture = viz.draw_graph(Scalar(0.0, (small, large), (), "f"), names={"x": small, "y": large})
+    assert "leaf x, shape (2, 3), dtype float32, size 24 B (grad none)" in picture.alt
+    assert "leaf y, shape (2, 3), dtype float32, size 12.5 kB (grad none)" in picture.alt
+    assert {"size", "24 B", "12.5 kB"} <= set(texts(picture))
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (12_544, "12.5 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1 MB"),
+        (2_560_000_000, "2.56 GB"),
+    ],
+)
+def test_sizes(n_bytes, text):
+    assert words.size_text(n_bytes) == text
+
+
+def test_an_index_stands_behind_what_it_picks_from():
+    node = SizedArray(24)
+    assert "v1 = x[ ]" in viz.draw_graph(Scalar(0.0, (node,), (), "[ ]"), names={"x": node}).alt
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -252,6 +288,10 @@ def test_a_long_chain_is_neither_recursed_into_nor_drawn_in_full():
 def test_folded_arrays():
     many = Scalar(0.0, tuple(Array() for _ in range(70)), (1.0,) * 70, "stack")
     assert "70 leaves, shape (2, 3), grad none" in viz.draw_graph(many).alt
+    many.inputs = tuple(SizedArray(1000) for _ in range(70))
+    assert "70 leaves, shape (2, 3), size 70 kB in all, grad none" in viz.draw_graph(many).alt
+    many.inputs = (Array(), *many.inputs)  # one that does not know its size
+    assert "71 leaves, shape (2, 3), grad none" in viz.draw_graph(many).alt
 
 
 # --- the stepper ---

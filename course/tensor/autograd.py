@@ -55,6 +55,10 @@ class Function:
         """Compute the inputs' gradients from the output's."""
         raise NotImplementedError(f"{type(self).__name__} has no backward yet")
 
+    def label(self) -> str:
+        """What this use of the operation is called in pictures."""
+        return self.symbol or type(self).__name__
+
     def save(self, *arrays: Any) -> None:
         """Keep arrays for backward, which finds them in `self.saved`."""
         self.saved = arrays
@@ -93,6 +97,10 @@ class Function:
         arrays, needs_grad = [], []
         for tensor in inputs:
             if tensor.device is not device:
+                if not hasattr(tensor, "grad_fn"):
+                    raise TypeError(
+                        f"{cls.__name__} takes tensors, and got a {type(tensor).__name__}"
+                    )
                 raise ValueError(
                     f"{cls.__name__}: inputs are on {device} and on {tensor.device}. "
                     f'Move one of them, such as x.to("{device}").'
@@ -234,8 +242,19 @@ def check_unchanged(function: Function, output: "Tensor") -> None:
 
 
 def after_hooks(tensor: "Tensor", grad: Any) -> Any:
-    """The gradient as the tensor's hooks leave it."""
-    for hook in tensor._hooks or ():
-        changed = hook(tensor._like(grad))
-        grad = grad if changed is None else changed._data
+    """The gradient as the tensor's hooks leave it.
+
+    Raises:
+        TypeError: if a hook returns something else than a gradient, or None.
+    """
+    for hook in list(tensor._hooks or ()):
+        given = tensor._like(tensor.device.ops.copy(grad))  # others may be handed the same array
+        changed = hook(given)
+        grad = given if changed is None else changed
+        if getattr(grad, "shape", None) != tensor.shape or not hasattr(grad, "grad_fn"):
+            raise TypeError(
+                f"a hook returns None or a tensor of the gradient's shape {tensor.shape}, "
+                f"and this one returned {changed!r}"
+            )
+        grad = grad.to(tensor.dtype)._data
     return grad

@@ -41,6 +41,9 @@ class Device:
     def __hash__(self) -> int:
         return hash(self.name)
 
+    def __reduce__(self) -> tuple:
+        return get_device, (self.name,)  # copied or unpickled, it is the same device
+
 
 _devices: dict[str, Device] = {}
 

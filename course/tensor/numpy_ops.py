@@ -178,7 +178,7 @@ def softmax(x: Array, axis: int) -> Array:
     The largest element is subtracted first. That changes nothing, as it cancels in the quotient,
     and the largest power is exp(0): nothing overflows.
     """
-    y = np.exp(x - x.max(axis, keepdims=True))
+    y = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))
     y /= y.sum(axis, keepdims=True)
     return y
 
@@ -193,7 +193,7 @@ def log_softmax(x: Array, axis: int) -> Array:
 
     Not log(softmax(x)): a probability that has become 0 would have the logarithm -inf.
     """
-    shifted = x - x.max(axis, keepdims=True)
+    shifted = x - x.max(axis, keepdims=True, initial=-np.inf)
     return shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
 
 

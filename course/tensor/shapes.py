@@ -137,6 +137,6 @@ def fill_in_shape(shape: Shape, size: int) -> Shape:
             known *= length
     if shape.count(-1) == 1 and known > 0 and size % known == 0:
         shape = tuple(size // known if length == -1 else length for length in shape)
-    elif known != size or -1 in shape:
+    elif known != size or min(shape, default=0) < 0:
         raise ValueError(f"{size} elements do not fit into shape {shape}")
     return shape

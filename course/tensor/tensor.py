@@ -38,7 +38,7 @@ from course.tensor.ops.elementwise import (
     Tanh,
     Where,
 )
-from course.tensor.ops.images import AvgPool2d, Conv2d, MaxPool2d
+from course.tensor.ops.images import AvgPool2d, Conv2d, GroupedConv2d, MaxPool2d
 from course.tensor.ops.lookup import Embedding, LayerNorm
 from course.tensor.ops.losses import BinaryCrossEntropy, CrossEntropy
 from course.tensor.ops.movement import Cat, Expand, Flip, GetItem, Pad, Permute, Reshape
@@ -56,6 +56,7 @@ from course.tensor.ops.reductions import (
 from course.tensor.shapes import (
     Shape,
     as_shape,
+    broadcast_shapes,
     fill_in_shape,
     normalise_axes,
     normalise_axis,
@@ -70,7 +71,8 @@ class Tensor:
     """An array of numbers, with the operation it came from, and a gradient.
 
     Args:
-        data: a number, a nested list of numbers, a numpy array, or a Tensor (its numbers).
+        data: a number, a nested list of numbers, a numpy array, or a Tensor (its numbers). It is
+            copied: what happens to the array later does not change the tensor.
         dtype: the kind of numbers, such as "float32". Without one, arrays keep theirs, Python's
             floats become float32, integers int64, booleans bool.
         device: where it lives; see `get_device`.
@@ -133,7 +135,8 @@ class Tensor:
             if isinstance(b, bool | int | float):
                 # as numpy does for Python's numbers: 2 and 2.5 take on the tensor's kind and size
                 floats = isinstance(b, float) and not is_floating(a.dtype)
-                dtype = DEFAULT if floats else int64 if a.dtype == bool_ else a.dtype
+                integers = a.dtype == bool_ and not isinstance(b, bool)
+                dtype = DEFAULT if floats else int64 if integers else a.dtype
                 b = a._like(a.device.ops.asarray(b, dtype))
             else:
                 b = Tensor(b, device=a.device)
@@ -174,7 +177,7 @@ class Tensor:
         """
         if stop is None:
             start, stop = 0, start
-        integers = all(isinstance(x, int) for x in (start, stop, step))
+        integers = all(isinstance(x, int | np.integer) for x in (start, stop, step))
         dtype = as_dtype(dtype or (int64 if integers else DEFAULT))
         return Tensor(np.arange(start, stop, step).astype(dtype), **options)
 
@@ -310,7 +313,7 @@ class Tensor:
     @property
     def op(self) -> str:
         """The name of the operation it came from; empty for a leaf."""
-        return "" if self.grad_fn is None else self.grad_fn.symbol or type(self.grad_fn).__name__
+        return "" if self.grad_fn is None else self.grad_fn.label()
 
     def numpy(self) -> np.ndarray:
         """A copy as a numpy array."""
@@ -345,6 +348,9 @@ class Tensor:
             notes.append("requires_grad=True")
         return f"Tensor({', '.join([numbers, *notes])})"
 
+    def __format__(self, form: str) -> str:
+        return format(self.item(), form) if form else str(self)
+
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("a tensor of shape () has no length")
@@ -356,6 +362,9 @@ class Tensor:
                 "a tensor of shape () has nothing to iterate over; item() is its number"
             )
         return (self[i] for i in range(len(self)))
+
+    def __contains__(self, number: Any) -> bool:
+        return bool((self.numpy() == number).any())
 
     def __bool__(self) -> bool:
         if self.numel() != 1:
@@ -588,7 +597,8 @@ class Tensor:
     def __pow__(self, other: Any) -> "Tensor":
         if isinstance(other, int | float):
             x = self._real() if isinstance(other, float) or other < 0 else self
-            return PowScalar.apply(x, n=other)
+            # float(): one of numpy's float64 would make the result float64
+            return PowScalar.apply(x, n=float(other) if isinstance(other, float) else other)
         return Pow.apply(*self._operand(other))
 
     def __rpow__(self, other: Any) -> "Tensor":
@@ -643,10 +653,31 @@ class Tensor:
         """self @ other."""
         return self @ other
 
+    def __iadd__(self, other: Any) -> "Tensor":
+        return self._in_place(self + other)
+
+    def __isub__(self, other: Any) -> "Tensor":
+        return self._in_place(self - other)
+
+    def __imul__(self, other: Any) -> "Tensor":
+        return self._in_place(self * other)
+
+    def __itruediv__(self, other: Any) -> "Tensor":
+        return self._in_place(self / other)
+
+    def _in_place(self, result: "Tensor") -> "Tensor":
+        """`x -= y` is `x = x - y`, a new tensor. But parameters within `no_grad` change in place."""
+        if recording.is_on or not self.requires_grad:
+            return result
+        self[...] = result
+        return self
+
     # ------------------------------------------------------------ comparisons: no gradient
 
     def _compare(self, other: Any, compare: Callable[[Any, Any], Any]) -> "Tensor":
         a, b = self._operand(other)
+        if a.shape != b.shape:
+            broadcast_shapes(a.shape, b.shape)  # its error says more than numpy's
         return self._like(compare(a._data, b._data))
 
     def __eq__(self, other: object) -> "Tensor":  # type: ignore[override]
@@ -680,18 +711,21 @@ class Tensor:
     def __or__(self, other: Any) -> "Tensor":
         return self._like(self._mask("|")._data | self._operand(other)[1]._mask("|")._data)
 
+    def __xor__(self, other: Any) -> "Tensor":
+        return self._like(self._mask("^")._data ^ self._operand(other)[1]._mask("^")._data)
+
     def _mask(self, sign: str) -> "Tensor":
         if self.dtype != bool_:
             raise TypeError(f"{sign} is for masks (dtype bool), and this tensor has {self.dtype}")
         return self
 
-    def all(self) -> "Tensor":
-        """Whether all elements are true, or other than 0."""
-        return self._like(self.device.ops.min(self.bool()._data)) if self.numel() else Tensor(True)
+    def all(self, axis: Axis = None, keepdims: Any = False) -> "Tensor":
+        """Whether all elements over an axis, several, or all, are true, or other than 0."""
+        return ~(self == 0).any(axis, keepdims)
 
-    def any(self) -> "Tensor":
-        """Whether any element is true, or other than 0."""
-        return self._like(self.device.ops.max(self.bool()._data)) if self.numel() else Tensor(False)
+    def any(self, axis: Axis = None, keepdims: Any = False) -> "Tensor":
+        """Whether any element over an axis, several, or all, is true, or other than 0."""
+        return (self != 0).sum(axis, keepdims) > 0
 
     # ------------------------------------------------------------ element by element
 
@@ -732,8 +766,20 @@ class Tensor:
         return Minimum.apply(*self._operand(other))
 
     def clamp(self, min: Any = None, max: Any = None) -> "Tensor":
-        """Keep each element between min and max; the gradient is 0 where one was cut off."""
-        return Clamp.apply(self, low=min, high=max)
+        """Keep each element between two numbers; the gradient is 0 where one was cut off.
+
+        Raises:
+            TypeError: if a limit is not a number; for tensors there are maximum and minimum.
+        """
+        limits = [limit for limit in (min, max) if limit is not None]
+        if not all(isinstance(limit, NUMBERS) for limit in limits):
+            raise TypeError(
+                "clamp's limits are numbers; x.maximum(low).minimum(high) takes tensors"
+            )
+        floats = any(isinstance(limit, float | np.floating) for limit in limits)
+        x = self._real() if floats else self
+        low, high = (limit if limit is None else x.dtype.type(limit) for limit in (min, max))
+        return Clamp.apply(x, low=low, high=high)
 
     def where(self, a: Any, b: Any) -> "Tensor":
         """Of this mask: a where it is true, b elsewhere. `(x > 0).where(x, 0.0)`.
@@ -764,7 +810,7 @@ class Tensor:
 
     def leaky_relu(self, negative_slope: Any = 0.01) -> "Tensor":
         """x where x > 0, negative_slope * x elsewhere."""
-        return LeakyRelu.apply(self._real(), slope=negative_slope)
+        return LeakyRelu.apply(self._real(), slope=float(negative_slope))
 
     def gelu(self) -> "Tensor":
         """The Gaussian error linear unit in its tanh form, as in GPT-2."""
@@ -782,7 +828,11 @@ class Tensor:
     def dropout(self, p: Any = 0.5) -> "Tensor":
         """While `Tensor.training`: zero each element with probability p, and scale up the others.
 
-        The others are divided by 1 - p, so that sums stay the same on average.
+        The others are divided by 1 - p, so that sums stay the same on average. Which ones are zeroed
+        is drawn from the common generator, anew at each call.
+
+        Args:
+            p: how likely each element is to be zeroed; with 1, all are.
 
         Raises:
             ValueError: if p is not from 0 to 1.
@@ -826,8 +876,10 @@ class Tensor:
         )
 
     def std(self, axis: Axis = None, keepdims: Any = False, correction: Any = 1) -> "Tensor":
-        """The standard deviation, the square root of `var`."""
-        return self.var(axis, keepdims, correction).sqrt()
+        """The standard deviation, the square root of `var`; numbers that are equal get gradient 0."""
+        variance = self.var(axis, keepdims, correction)
+        is_zero = variance == 0  # there, the root is infinitely steep: leave it out
+        return is_zero.where(variance, is_zero.where(1.0, variance).sqrt())
 
     def max(self, axis: Axis = None, keepdims: Any = False) -> "Tensor":
         """The largest element over an axis, several, or all; equal ones share the gradient."""
@@ -894,6 +946,8 @@ class Tensor:
         if not self.ndim:
             return self.reshape(1)
         start, end = normalise_axis(start_axis, self.ndim), normalise_axis(end_axis, self.ndim)
+        if start > end:
+            raise ValueError(f"flatten goes from a first axis to a last, not from {start} to {end}")
         n = 1
         for length in self.shape[start : end + 1]:
             n *= length
@@ -934,6 +988,11 @@ class Tensor:
         wanted = tuple(
             self.shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(wanted)
         )
+        if min(wanted, default=0) < 0:
+            raise ValueError(
+                f"a tensor of shape {self.shape} cannot be expanded to {wanted}: -1 keeps the length "
+                "of an axis that is there, and no other length is negative"
+            )
         return Expand.apply(self, shape=wanted)
 
     def squeeze(self, axis: Axis = None) -> "Tensor":
@@ -1013,7 +1072,7 @@ class Tensor:
             if sizes < 1:
                 raise ValueError(f"pieces have a length of at least 1, and this is {sizes}")
             sizes = [min(sizes, length - at) for at in range(0, length, sizes)]
-        if sum(sizes) != length:
+        if sum(sizes) != length or min(sizes, default=0) < 0:
             raise ValueError(
                 f"pieces of {sizes} do not add up to {length}, the length of axis {axis}"
             )
@@ -1026,11 +1085,18 @@ class Tensor:
     def chunk(self, chunks: Any, axis: Any = 0) -> list["Tensor"]:
         """Cut into so many pieces of equal length, as far as it goes, along an axis."""
         length = self.shape[normalise_axis(axis, self.ndim)]
+        if chunks < 1:
+            raise ValueError(f"chunk makes at least 1 piece, and this is {chunks}")
         return self.split(max(-(-length // chunks), 1), axis)
 
     def repeat(self, *times: Any) -> "Tensor":
         """Copies side by side: times[i] of them along axis i; more axes than here go in front."""
         counts = as_shape(*times)
+        if len(counts) < self.ndim or min(counts, default=0) < 0:
+            raise ValueError(
+                f"repeat needs how many copies for each of the {self.ndim} axes of shape "
+                f"{self.shape}, and got {counts}"
+            )
         shape = (1,) * (len(counts) - self.ndim) + self.shape
         x = self.reshape(tuple(n for length in shape for n in (1, length)))
         x = x.expand(tuple(n for pair in zip(counts, shape) for n in pair))
@@ -1071,26 +1137,33 @@ class Tensor:
     def linear(self, weight: "Tensor", bias: "Tensor | None" = None) -> "Tensor":
         """self @ weight.T + bias: (..., n_inputs) and (n_outputs, n_inputs) give (..., n_outputs)."""
         if bias is None:
-            return Linear.apply(self, weight)
-        return Linear.apply(self, weight, bias)
+            return Linear.apply(*_of_one_dtype((self, weight), "linear"))
+        return Linear.apply(*_of_one_dtype((self, weight, bias), "linear"))
 
     def embedding(self, table: "Tensor") -> "Tensor":
         """Of integers: for each, that row of the table; (...) and (n_rows, width) give (..., width).
 
         Raises:
             TypeError: if these are not integers.
-            ValueError: if there is no such row.
+            ValueError: if there is no such row, or the table is no matrix.
         """
+        if table.ndim != 2:
+            raise ValueError(f"embedding needs a table (n_rows, width), and got {table.shape}")
         _count_indices(self, table.shape[0], "embedding")
         return Embedding.apply(table, self)
 
     def layer_norm(self, weight: "Tensor", bias: "Tensor", eps: Any = 1e-5) -> "Tensor":
         """Mean 0 and variance 1 over the last axis, then times weight, plus bias."""
+        if weight.ndim != 1 or bias.shape != weight.shape:
+            raise ValueError(
+                "layer_norm needs weight and bias of one shape, (width,), and got "
+                f"{weight.shape} and {bias.shape}"
+            )
         if self.shape[-1:] != weight.shape:
             raise ValueError(
                 f"this layer norm takes inputs of shape (..., {weight.shape[0]}), and got {self.shape}"
             )
-        return LayerNorm.apply(self, weight, bias, eps=eps)
+        return LayerNorm.apply(*_of_one_dtype((self, weight, bias), "layer_norm"), eps=eps)
 
     def conv2d(
         self,
@@ -1118,7 +1191,11 @@ class Tensor:
         stride, padding = _pair(stride, "stride", 1), _pair(padding, "padding", 0)
         _check_conv(self.shape, weight.shape, bias, padding, groups)
         inputs = (self, weight) if bias is None else (self, weight, bias)
-        return Conv2d.apply(*inputs, stride=stride, padding=padding, groups=groups)
+        x, weight, *biases = _of_one_dtype(inputs, "conv2d")
+        if groups == 1:
+            return Conv2d.apply(x, weight, *biases, stride=stride, padding=padding)
+        y = GroupedConv2d.apply(x, weight, stride=stride, padding=padding, groups=groups)
+        return y + biases[0].reshape(-1, 1, 1) if biases else y
 
     def max_pool2d(
         self, kernel_size: Pairable = 2, stride: Pairable | None = None, padding: Pairable = 0
@@ -1136,7 +1213,7 @@ class Tensor:
         kernel, step, border = self._pool_geometry(kernel_size, stride, padding)
         x = self
         if border != (0, 0):
-            x = x.pad(((0, 0), (0, 0), (border[0],) * 2, (border[1],) * 2), value=-np.inf)
+            x = x._real().pad(((0, 0), (0, 0), (border[0],) * 2, (border[1],) * 2), value=-np.inf)
         return MaxPool2d.apply(x, kernel=kernel, stride=step)
 
     def avg_pool2d(
@@ -1204,7 +1281,7 @@ class Tensor:
             self._real(),
             targets,
             ignore_index=ignore_index,
-            smoothing=label_smoothing,
+            smoothing=float(label_smoothing),
             reduction=reduction,
             counted=counted,
         )
@@ -1253,6 +1330,8 @@ class TrainingMode:
 
 def where(condition: Tensor, a: Any, b: Any) -> Tensor:
     """a where the condition holds, b elsewhere; all three broadcast."""
+    if not isinstance(condition, Tensor):
+        condition = Tensor(condition)
     return condition.where(a, b)
 
 
@@ -1260,9 +1339,9 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
 
 
 def _as_numbers(data: Any, dtype: Any) -> Any:
-    """An array of numbers from whatever a user hands over."""
-    if hasattr(data, "dtype") and hasattr(data, "shape"):
-        array = data if dtype is None else data.astype(as_dtype(dtype))
+    """A new array of numbers from whatever a user hands over."""
+    if hasattr(data, "shape") and isinstance(getattr(data, "dtype", None), np.dtype):
+        array = data.copy() if dtype is None else data.astype(as_dtype(dtype))
         if array.dtype.kind in "fiub":
             return array
         raise TypeError(f"a tensor holds numbers, and this array has dtype {array.dtype}")
@@ -1288,8 +1367,8 @@ def _as_numbers(data: Any, dtype: Any) -> Any:
 
 
 def _contains_tensor(data: Any) -> bool:
-    while isinstance(data, list | tuple) and data:
-        data = data[0]
+    if isinstance(data, list | tuple):
+        return any(map(_contains_tensor, data))
     return isinstance(data, Tensor)
 
 
@@ -1303,18 +1382,17 @@ def _random(numbers: np.ndarray, dtype: Any, options: dict[str, Any]) -> Tensor:
 
 
 def _of_one_dtype(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
+    """The tensors, converted where they are not of one dtype."""
     tensors = list(tensors)
     if not tensors:
         raise ValueError(f"{name} needs at least one tensor")
     for t in tensors:
         if not isinstance(t, Tensor):
-            raise TypeError(
-                f"{name} takes a list of tensors, and this one has a {type(t).__name__}"
-            )
+            raise TypeError(f"{name} takes tensors, and one of these is a {type(t).__name__}")
     dtype = tensors[0].dtype
     for t in tensors[1:]:
         dtype = promote(dtype, t.dtype)
-    return [t.to(dtype) for t in tensors]
+    return [t if t.dtype == dtype else t.to(dtype) for t in tensors]
 
 
 def _as_index(index: Any, shape: Shape) -> Any:
@@ -1325,7 +1403,8 @@ def _as_index(index: Any, shape: Shape) -> Any:
         return index
     if isinstance(index, np.integer):
         return int(index)
-    array = index._data if isinstance(index, Tensor) else np.asarray(index)
+    # a copy: backward needs it too, and the index may be changed in place until then
+    array = index.device.ops.copy(index._data) if isinstance(index, Tensor) else np.array(index)
     if getattr(array, "size", 1) == 0 and isinstance(index, list):
         array = array.astype(int64)
     if array.dtype.kind not in "iub":
@@ -1347,7 +1426,8 @@ def _count_indices(tensor: Tensor, n: int, name: str, ignored: int | None = None
     counted = indices[indices != ignored]
     wrong = counted[(counted < 0) | (counted >= n)]
     if wrong.size:
-        raise ValueError(f"{name}: {wrong[0]} is none of the {n} classes or rows, 0 to {n - 1}")
+        there_are = f"0 to {n - 1}" if n else "of which there are none"
+        raise ValueError(f"{name}: {wrong[0]} is none of the {n} classes or rows, {there_are}")
     return counted.size
 
 
@@ -1370,8 +1450,8 @@ def _reduce(losses: Tensor, reduction: str) -> Tensor:
 
 def _pair(value: Any, name: str, least: int) -> tuple[int, int]:
     """(value, value) for a number; two numbers as they are."""
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or any(not isinstance(n, int) or n < least for n in pair):
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(pair) != 2 or any(not isinstance(n, int | np.integer) or n < least for n in pair):
         raise ValueError(
             f"{name} is an integer of at least {least}, or two of them, and is {value}"
         )

@@ -11,9 +11,19 @@ from course.viz.picture import Picture, steps
 from course.viz.stepper import backward_steps
 
 if TYPE_CHECKING:
+    from course.viz.images import draw_images, draw_window
     from course.viz.plots import decision_boundary, loss_curve
 
-__all__ = ["Picture", "backward_steps", "decision_boundary", "draw_graph", "loss_curve", "steps"]
+__all__ = [
+    "Picture",
+    "backward_steps",
+    "decision_boundary",
+    "draw_graph",
+    "draw_images",
+    "draw_window",
+    "loss_curve",
+    "steps",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +32,8 @@ def __getattr__(name: str) -> Any:
         from course.viz import plots
 
         return getattr(plots, name)
+    if name in ("draw_images", "draw_window"):
+        from course.viz import images
+
+        return getattr(images, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ from course.viz.naming import equations, names_by_number, titles, unconnected
 from course.viz.picture import Picture
 from course.viz.protocol import Node
 from course.viz.trace import Trace, trace
-from course.viz.words import Rows, data_rows, grad_text, op_text, range_text, shape_of
+from course.viz.words import Rows, data_rows, grad_text, op_text, range_text, shape_of, size_text
 
 
 def draw_graph(
@@ -119,13 +119,16 @@ def _group_box(graph: Trace, known: Mapping[int, str], group: Group) -> Box:
 
 
 def _common_rows(nodes: Sequence[Node]) -> Rows:
-    """What a picture says of the values of many nodes: a range of numbers, or the arrays' shape."""
+    """What a picture says of the values of many nodes: a range of numbers, or shape and size."""
     if len(nodes) == 1:
         return data_rows(nodes[0])
     shapes = list(dict.fromkeys(shape_of(node) for node in nodes))
     if shapes == [()]:
         return (("data", range_text(node.data for node in nodes)),)
-    return (("shape", str(shapes[0]) if len(shapes) == 1 else f"{len(shapes)} different"),)
+    shape = ("shape", str(shapes[0]) if len(shapes) == 1 else f"{len(shapes)} different")
+    if not all(hasattr(node, "nbytes") for node in nodes):
+        return (shape,)
+    return (shape, ("size", f"{size_text(sum(node.nbytes for node in nodes))} in all"))  # type: ignore[attr-defined]
 
 
 def _in_words(rows: Rows) -> list[str]:

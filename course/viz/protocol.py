@@ -18,6 +18,9 @@ class Node(Protocol):
         op: the name of the operation, such as "+" or "tanh"; empty for a leaf.
         shape: optional. If a node has a shape other than (), its shape and dtype are drawn instead
             of its value, and `.data` is not touched.
+        dtype: optional. The kind of numbers in the array, drawn beside the shape; the data's if the
+            node has none.
+        nbytes: optional. How many bytes the array's elements take, drawn as the size.
     """
 
     @property

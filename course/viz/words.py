@@ -61,12 +61,31 @@ def shape_of(node: Node) -> tuple[int, ...]:
 
 
 def data_rows(node: Node) -> Rows:
-    """What a picture says of a node's value: the number, or an array's shape and dtype."""
+    """What a picture says of a node's value: the number, or an array's shape, dtype and size."""
     shape = shape_of(node)
     if not shape:
         return (("data", short(node.data)),)
+    rows = [("shape", str(shape))]
     dtype = node.dtype if hasattr(node, "dtype") else getattr(node.data, "dtype", None)
-    return (("shape", str(shape)), *((("dtype", str(dtype)),) if dtype is not None else ()))
+    if dtype is not None:
+        rows.append(("dtype", str(dtype)))
+    if hasattr(node, "nbytes"):
+        rows.append(("size", size_text(node.nbytes)))
+    return tuple(rows)
+
+
+def size_text(n_bytes: int) -> str:
+    """A number of bytes in three digits; a kB is 1,000 bytes.
+
+    >>> size_text(60), size_text(12_544), size_text(999_999), size_text(3_000_000_000)
+    ('60 B', '12.5 kB', '1 MB', '3 GB')
+    """
+    size, unit = float(n_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:  # from there on, three digits would say 1000
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.3g} {unit}"
 
 
 def op_text(node: Node) -> str:
@@ -106,12 +125,12 @@ def range_text(values: Iterable[Any]) -> str:
 def formula(op: str, inputs: Sequence[str]) -> str:
     """An operation on named inputs, as one would write it.
 
-    >>> formula("+", ["a", "b"]), formula("**2", ["a"]), formula("tanh", ["n"])
-    ('a + b', 'a**2', 'tanh(n)')
+    >>> formula("+", ["a", "b"]), formula("**2", ["a"]), formula("tanh", ["n"]), formula("[ ]", ["x"])
+    ('a + b', 'a**2', 'tanh(n)', 'x[ ]')
     """
     if len(inputs) == 2 and not any(c.isalnum() for c in op):
         return f"{inputs[0]} {op} {inputs[1]}"
-    if len(inputs) == 1 and op.startswith("**"):
+    if len(inputs) == 1 and op.startswith(("**", "[")):
         return f"({inputs[0]}){op}" if inputs[0].startswith("-") else f"{inputs[0]}{op}"
     shown = list(inputs) if len(inputs) <= 3 else [*inputs[:2], "…"]
     return f"{op}({', '.join(shown)})"

@@ -46,8 +46,7 @@ class Conv2d(Module):
             )
         height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         shape = (out_channels, in_channels // groups, height, width)
-        fan_in = math.prod(shape[1:])
-        bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
+        bound = 1 / math.sqrt(math.prod(shape[1:]))
         self.weight = Parameter(Tensor.uniform(shape, low=-bound, high=bound))
         self.bias = (
             Parameter(Tensor.uniform(out_channels, low=-bound, high=bound)) if bias else None

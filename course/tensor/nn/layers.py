@@ -24,7 +24,7 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        bound = 1 / math.sqrt(in_features) if in_features else 0.0
+        bound = 1 / math.sqrt(in_features)
         self.weight = Parameter(Tensor.uniform(out_features, in_features, low=-bound, high=bound))
         self.bias = (
             Parameter(Tensor.uniform(out_features, low=-bound, high=bound)) if bias else None

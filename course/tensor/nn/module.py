@@ -89,7 +89,14 @@ class Module:
         return self
 
     def train(self, mode: bool = True) -> "Module":
-        """Let this module, and all in it, behave as in training: dropout drops, batch norm looks."""
+        """Let this module, and all in it, behave as in training: dropout drops, batch norm looks.
+
+        Args:
+            mode: what `training` becomes, in this module and in every module in it.
+
+        Returns:
+            This module.
+        """
         for module in self.modules():
             module.training = mode
         return self

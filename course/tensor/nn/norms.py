@@ -55,39 +55,51 @@ class BatchNorm(Module):
             ValueError: for another number of axes or channels, or in training for one number a channel.
         """
         self._check(x)
-        column = (-1,) + (1,) * (x.ndim - 2)  # so that one number a channel broadcasts
         if self.training and Tensor.training:
-            y = self._normalise_batch(x)
-            if self.weight is None or self.bias is None:
-                return y
-            return y * self.weight.reshape(column) + self.bias.reshape(column)
+            y, mean, variance = self._normalise(x)
+            self.update_running(mean, variance, x.numel() // x.shape[1])
+            return self._affine(y, self.weight, self.bias)
         # as (x - mean) / sqrt(variance + eps) * weight + bias, but with two operations on x, not four
         scale = (self.running_var + self.eps) ** -0.5
-        if self.weight is not None:
-            scale = scale * self.weight
-        shift = -self.running_mean * scale
-        if self.bias is not None:
-            shift = shift + self.bias
-        return x * scale.reshape(column) + shift.reshape(column)
+        if self.weight is None or self.bias is None:
+            return self._affine(x, scale, -self.running_mean * scale)
+        scale = scale * self.weight
+        return self._affine(x, scale, self.bias - self.running_mean * scale)
 
-    def _normalise_batch(self, x: Tensor) -> Tensor:
-        axes = (0, *range(2, x.ndim))
+    @no_grad()
+    def update_running(self, mean: Tensor, variance: Tensor, n: int) -> None:
+        """Move the running averages towards a batch's statistics, in place, and count the batch.
+
+            running = (1 - momentum) * running + momentum * batch
+
+        Args:
+            mean: (num_features,), of the batch.
+            variance: (num_features,), of the batch: the mean squared distance from the mean. The
+                running variance takes n / (n - 1) times as much, as the batch's own mean is a little
+                closer to its numbers than the mean of all data is.
+            n: how many numbers each channel has in the batch.
+        """
+        m = self.momentum
+        self.running_mean[:] = (1 - m) * self.running_mean + m * mean
+        self.running_var[:] = (1 - m) * self.running_var + m * variance * (n / (n - 1))
+        self.num_batches_tracked.data = self.num_batches_tracked.data + 1
+
+    def _normalise(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x with mean 0 and variance 1 in each channel; and each channel's mean and variance."""
+        axes = (0, *range(2, x.ndim))  # all but the channels
         y = x.normalise(axes, self.eps)
         with no_grad():
             if isinstance(y.grad_fn, Normalise):  # it has computed them already
                 mean = x._like(y.grad_fn.mean).reshape(-1)
-                variance = x._like(y.grad_fn.variance).reshape(-1)
-            else:
-                mean, variance = x.mean(axes), x.var(axes, correction=0)
-            n = x.numel() // x.shape[1]
-            self._average(self.running_mean, mean)
-            self._average(self.running_var, variance * (n / (n - 1)))
-            self.num_batches_tracked.data = self.num_batches_tracked.data + 1
-        return y
+                return y, mean, x._like(y.grad_fn.variance).reshape(-1)
+            return y, x.mean(axes), x.var(axes, correction=0)
 
-    def _average(self, running: Tensor, batch: Tensor) -> None:
-        new = (1 - self.momentum) * running + self.momentum * batch
-        running[:] = new.to(running.dtype)
+    def _affine(self, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+        """x * scale + shift, one number of each for a channel; None changes nothing."""
+        if scale is None or shift is None:
+            return x
+        column = (-1,) + (1,) * (x.ndim - 2)  # so that one number a channel broadcasts
+        return x * scale.reshape(column) + shift.reshape(column)
 
     def _check(self, x: Tensor) -> None:
         n_features = self.running_mean.shape[0]

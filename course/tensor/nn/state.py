@@ -46,10 +46,13 @@ def get_state_dict(obj: Any) -> dict[str, Tensor]:
 
 
 def get_parameters(obj: Any) -> list[Tensor]:
-    """The parameters in an object, each once, even if it stands in several places.
+    """The parameters in an object: the tensors themselves, in the order in which they are found.
 
     Args:
         obj: as for `get_state_dict`.
+
+    Returns:
+        A list with each parameter once, even if it stands in several places.
     """
     unique = dict.fromkeys(get_state_dict(obj).values())
     return [tensor for tensor in unique if is_parameter(tensor)]

@@ -96,7 +96,7 @@ class PowScalar(Function):
         """d(x^n)/dx = n x^(n - 1), and 0 where n = 0."""
         (x,) = self.saved
         if self.n == 0:
-            return grad * 0
+            return self.ops.zeros(x.shape, x.dtype)
         return grad * (self.n * self._power(x, self.n - 1))
 
     def _power(self, x: Any, n: float) -> Any:
@@ -107,6 +107,10 @@ class PowScalar(Function):
         if n == 3:
             return x * x * x  # two products take a hundredth of the time of the general power
         return self.ops.power(x, n)
+
+    def label(self) -> str:
+        """With the power: "**2"."""
+        return f"**{self.n:g}"
 
 
 class Pow(Function):
@@ -124,10 +128,14 @@ class Pow(Function):
         """d(a^b)/da = b a^(b - 1), 0 where b = 0; d(a^b)/db = a^b log(a), 0 where a = 0 and b >= 0."""
         a, b, y = self.saved
         where = self.ops.where
-        da = where(b == 0, 0, b * self.ops.power(a, where(b == 0, 1, b - 1)))
-        is_zero = (a == 0) & (b >= 0)
-        db = where(is_zero, 0, y * self.ops.log(where(is_zero, 1, a)))
-        return grad * da, grad * db
+        da: Any = None
+        db: Any = None
+        if self.needs_grad[0]:
+            da = grad * where(b == 0, 0, b * self.ops.power(a, where(b == 0, 1, b - 1)))
+        if self.needs_grad[1]:
+            is_zero = (a == 0) & (b >= 0)
+            db = grad * where(is_zero, 0, y * self.ops.log(where(is_zero, 1, a)))
+        return da, db
 
 
 class Exp(Function):

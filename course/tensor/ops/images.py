@@ -1,10 +1,21 @@
 """Convolution and pooling, of images in the layout (n, channels, height, width)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from course.tensor.autograd import Function
+from course.tensor.numpy_ops import window_count
 
 Pair = tuple[int, int]
+
+
+def window_counts(
+    shape: Sequence[int], kernel: Sequence[int], stride: Pair, padding: Pair
+) -> tuple[int, int]:
+    """How many windows fit on images of this shape, down and to the right: (out height, out width)."""
+    out_height = window_count(shape[2], kernel[0], stride[0], padding[0])
+    out_width = window_count(shape[3], kernel[1], stride[1], padding[1])
+    return out_height, out_width
 
 
 class Conv2d(Function):
@@ -12,70 +23,98 @@ class Conv2d(Function):
 
     symbol = "conv2d"
 
-    def forward(
-        self, x: Any, weight: Any, bias: Any = None, *, stride: Pair, padding: Pair, groups: int
-    ) -> Any:
+    def forward(self, x: Any, weight: Any, bias: Any = None, *, stride: Pair, padding: Pair) -> Any:
         """One matrix product for each image: weights times columns (see `im2col`).
 
         Args:
             x: (n, channels, height, width).
-            weight: (out channels, channels / groups, kernel height, kernel width).
-            bias: (out channels,).
+            weight: (out channels, channels, kernel height, kernel width).
+            bias: (out channels,), or None.
             stride: how far the window moves, down and to the right.
             padding: zeros put around the image, above and below, left and right.
-            groups: the channels are cut into so many groups, each with its own weights.
 
         Returns:
             (n, out channels, out height, out width), where
             out height = (height + 2 * padding - kernel height) // stride + 1.
         """
         ops = self.ops
-        n, _, height, width = x.shape
-        out_channels, _, kh, kw = weight.shape
-        self.geometry = ((kh, kw), stride, padding)
-        self.x_shape, self.groups = x.shape, groups
-        out_h = (height + 2 * padding[0] - kh) // stride[0] + 1
-        out_w = (width + 2 * padding[1] - kw) // stride[1] + 1
+        self.x_shape, self.geometry = x.shape, (weight.shape[2:], stride, padding)
+        out_h, out_w = window_counts(x.shape, *self.geometry)
         columns = ops.im2col(x, *self.geometry)  # (n, channels * kh * kw, out_h * out_w)
-        if groups > 1:  # (n, groups, channels / groups * kh * kw, out_h * out_w)
-            columns = ops.reshape(columns, (n, groups, -1, out_h * out_w))
         self.save(columns, weight)
-        y = ops.matmul(self._matrix(weight), columns)
-        y = ops.reshape(y, (n, out_channels, out_h * out_w))
+        y = ops.matmul(ops.reshape(weight, (weight.shape[0], -1)), columns)
         if bias is not None:
             y += ops.expand_dims(bias, -1)
-        return ops.reshape(y, (n, out_channels, out_h, out_w))
+        return ops.reshape(y, (x.shape[0], weight.shape[0], out_h, out_w))
 
     def backward(self, grad: Any) -> tuple[Any, ...]:
-        """d/dweight = grad @ columns^T; d/dcolumns = weight^T @ grad, and each column back to its pixels."""
+        """The product's backward, and then each column's numbers back to their pixels.
+
+        d/dweight = grad @ columns^T, summed over the images; d/dcolumns = weight^T @ grad;
+        d/dbias = grad, summed over images and places.
+
+        Args:
+            grad: (n, out channels, out height, out width).
+
+        Returns:
+            The gradients by x, weight and, if there was a bias, bias. That by x may be None where
+            `self.needs_grad[0]` is False, as it is for images: it is as much work as the rest.
+        """
         ops = self.ops
         columns, weight = self.saved
-        n, out_channels = grad.shape[:2]
-        places = columns.shape[-1]
-        if self.groups > 1:
-            grad = ops.reshape(grad, (n, self.groups, out_channels // self.groups, places))
-        else:
-            grad = ops.reshape(grad, (n, out_channels, places))
-        dx = dw = db = None
+        grad = ops.reshape(grad, (*grad.shape[:2], columns.shape[2]))
+        dx = None
         if self.needs_grad[0]:
-            d_columns = ops.matmul(self._matrix(weight).mT, grad)
-            d_columns = ops.reshape(d_columns, (n, -1, places))
-            dx = ops.col2im(d_columns, self.x_shape, *self.geometry)
-        if self.needs_grad[1]:
-            dw = ops.sum(ops.matmul(grad, columns.mT), axis=0)
-            dw = ops.reshape(dw, weight.shape)
+            matrix = ops.reshape(weight, (weight.shape[0], -1))
+            dx = ops.col2im(ops.matmul(matrix.mT, grad), self.x_shape, *self.geometry)
+        dw = ops.sum(ops.matmul(grad, columns.mT), axis=0)
+        dw = ops.reshape(dw, weight.shape)
         if len(self.inputs) == 2:
             return dx, dw
-        if self.needs_grad[2]:
-            db = ops.sum(ops.reshape(grad, (n, out_channels, places)), axis=(0, 2))
-        return dx, dw, db
+        return dx, dw, ops.sum(grad, axis=(0, 2))
 
-    def _matrix(self, weight: Any) -> Any:
-        """The weights as a matrix: a row for each output channel; one matrix for each group."""
-        out_channels = weight.shape[0]
-        if self.groups == 1:
-            return self.ops.reshape(weight, (out_channels, -1))
-        return self.ops.reshape(weight, (self.groups, out_channels // self.groups, -1))
+
+class GroupedConv2d(Function):
+    """Convolutions side by side: each group of channels has weights of its own."""
+
+    symbol = "conv2d"
+
+    def forward(self, x: Any, weight: Any, *, stride: Pair, padding: Pair, groups: int) -> Any:
+        """One matrix product for each image and group.
+
+        Args:
+            x: (n, channels, height, width).
+            weight: (out channels, channels / groups, kernel height, kernel width).
+            stride: as for Conv2d.
+            padding: as for Conv2d.
+            groups: the channels are cut into so many groups.
+
+        Returns:
+            (n, out channels, out height, out width).
+        """
+        ops = self.ops
+        self.x_shape = x.shape
+        self.geometry = (weight.shape[2:], stride, padding)
+        out_h, out_w = window_counts(x.shape, *self.geometry)
+        columns = ops.im2col(x, *self.geometry)
+        columns = ops.reshape(
+            columns, (x.shape[0], groups, columns.shape[1] // groups, out_h * out_w)
+        )
+        matrices = ops.reshape(weight, (groups, weight.shape[0] // groups, -1))
+        self.save(columns, matrices, weight)  # weight, so that a change of it is noticed
+        y = ops.matmul(matrices, columns)  # (n, groups, out channels / groups, out_h * out_w)
+        return ops.reshape(y, (x.shape[0], weight.shape[0], out_h, out_w))
+
+    def backward(self, grad: Any) -> tuple[Any, Any]:
+        """As for Conv2d, group by group."""
+        ops = self.ops
+        columns, matrices, weight = self.saved
+        n, groups, rows, places = columns.shape
+        grad = ops.reshape(grad, (n, groups, matrices.shape[1], places))
+        d_columns = ops.reshape(ops.matmul(matrices.mT, grad), (n, groups * rows, places))
+        dx = ops.col2im(d_columns, self.x_shape, *self.geometry)
+        dw = ops.sum(ops.matmul(grad, columns.mT), axis=0)
+        return dx, ops.reshape(dw, weight.shape)
 
 
 class MaxPool2d(Function):
@@ -103,11 +142,10 @@ class AvgPool2d(Function):
 
     def forward(self, x: Any, kernel: Pair, stride: Pair) -> Any:
         """(n, channels, height, width) to (n, channels, out height, out width)."""
-        n, channels, height, width = x.shape
-        (kh, kw), (sh, sw) = kernel, stride
+        n, channels = x.shape[:2]
         self.geometry = (x.shape, kernel, stride, (0, 0))
-        self.count = kh * kw
-        out_h, out_w = (height - kh) // sh + 1, (width - kw) // sw + 1
+        self.count = kernel[0] * kernel[1]
+        out_h, out_w = window_counts(x.shape, kernel, stride, (0, 0))
         columns = self.ops.im2col(x, kernel, stride, (0, 0))
         columns = self.ops.reshape(columns, (n, channels, self.count, out_h, out_w))
         return self.ops.sum(columns, axis=2) / columns.dtype.type(self.count)

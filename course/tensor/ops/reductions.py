@@ -52,23 +52,21 @@ class Max(Function):
 
     def forward(self, x: Any, axes: Axes, keepdims: bool) -> Any:
         """The largest element over the axes, which vanish, or stay with length 1 if keepdims."""
-        y = self._extreme(x, axes)
+        y = self._extreme(x, axes, keepdims)
         self.axes, self.keepdims = axes, keepdims
         self.save(x, y)
-        if keepdims:
-            return y
-        return self.ops.reshape(y, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+        return y
 
     def backward(self, grad: Any) -> Any:
         """The gradient goes to the largest element; if several are equal, they share it equally."""
         x, y = self.saved
         if not self.keepdims:
-            grad = self.ops.expand_dims(grad, self.axes)
+            y, grad = self.ops.expand_dims(y, self.axes), self.ops.expand_dims(grad, self.axes)
         winners = self.ops.cast(x == y, x.dtype)
         return winners * (grad / self.ops.sum(winners, axis=self.axes, keepdims=True))
 
-    def _extreme(self, x: Any, axes: Axes) -> Any:
-        return self.ops.max(x, axis=axes, keepdims=True)
+    def _extreme(self, x: Any, axes: Axes, keepdims: bool) -> Any:
+        return self.ops.max(x, axis=axes, keepdims=keepdims)
 
 
 class Min(Max):
@@ -76,8 +74,8 @@ class Min(Max):
 
     symbol = "min"
 
-    def _extreme(self, x: Any, axes: Axes) -> Any:
-        return self.ops.min(x, axis=axes, keepdims=True)
+    def _extreme(self, x: Any, axes: Axes, keepdims: bool) -> Any:
+        return self.ops.min(x, axis=axes, keepdims=keepdims)
 
 
 class Softmax(Function):
@@ -128,17 +126,17 @@ class LogSumExp(Function):
         # exp(inf - inf) would be nan; an infinite maximum is the result already
         shift = ops.where(ops.abs(largest) == float("inf"), largest.dtype.type(0), largest)
         y = ops.log(ops.sum(ops.exp(x - shift), axis=axes, keepdims=True)) + shift
+        if not keepdims:
+            y = ops.reshape(y, tuple(n for i, n in enumerate(x.shape) if i not in axes))
         self.save(x, y)
         self.axes, self.keepdims = axes, keepdims
-        if keepdims:
-            return y
-        return ops.reshape(y, tuple(n for i, n in enumerate(x.shape) if i not in axes))
+        return y
 
     def backward(self, grad: Any) -> Any:
         """grad * softmax(x), which is exp(x - y)."""
         x, y = self.saved
         if not self.keepdims:
-            grad = self.ops.expand_dims(grad, self.axes)
+            y, grad = self.ops.expand_dims(y, self.axes), self.ops.expand_dims(grad, self.axes)
         return grad * self.ops.exp(x - y)
 
 
