@@ -86,7 +86,19 @@ def test_fit_learns_and_says_how_it_goes():
     images, labels = striped(64)
     manual_seed(0)
     model, told = ResNet(4, n_classes=2), []
-    losses = fit(model, images, labels, epochs=20, batch_size=16, progress=told.append)
+    optimizer = nn.optim.AdamW(model.parameters(), lr=0.01)
+    cosine = nn.optim.CosineAnnealingLR
+    losses = fit(
+        model,
+        optimizer,
+        images,
+        labels,
+        epochs=20,
+        batch_size=16,
+        schedule=cosine,
+        progress=told.append,
+    )
+    assert optimizer.lr < 1e-6
     assert len(losses) == 80 and len(told) == 20 and told[-1].startswith("epoch 20 of 20: loss 0.")
     assert losses[-1] < 0.5 * losses[0]
     assert evaluate(model, *striped(40)) >= 0.95
@@ -97,7 +109,9 @@ def test_fit_is_the_same_with_the_same_seed():
     runs = []
     for _ in range(2):
         manual_seed(3)
-        runs.append(fit(ResNet(2, n_classes=2), images, labels, epochs=1, batch_size=8, seed=5))
+        model = ResNet(2, n_classes=2)
+        optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
+        runs.append(fit(model, optimizer, images, labels, epochs=1, batch_size=8, seed=5))
     assert runs[0] == runs[1]
 
 

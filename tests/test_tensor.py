@@ -354,6 +354,17 @@ def test_a_leaf_is_its_own_result():
     assert x.grad.item() == 1
 
 
+def test_integers_carry_no_gradient():
+    """Not even those that were computed from something that has one: their slope is 0 or nothing."""
+    x = leaf(1.5, 2.5)
+    for y in (x.int(), x.long(), x.bool(), x > 2):
+        assert not y.requires_grad and y.grad_fn is None
+    with pytest.raises(RuntimeError, match="requires a gradient"):
+        x.int().sum().backward()
+    (x * x.int()).sum().backward()
+    assert x.grad.tolist() == [1, 2]
+
+
 def test_hooks():
     x = leaf(1.0)
     seen = []
@@ -863,6 +874,9 @@ WRONG = {
     "pool window": (lambda: IMAGE.max_pool2d(6), ValueError, "larger than the image"),
     "pool shape": (lambda: X.avg_pool2d(1), ValueError, r"pooling needs shape .*\(2, 3\)"),
     "pool padding": (lambda: IMAGE.max_pool2d(2, padding=2), ValueError, "at most half"),
+    "data of a list": (lambda: setattr(Tensor([1.0]), "data", [2.0]), TypeError, r"x.data is an array of numbers, and this is \[2.0\].*Tensor"),
+    "data of text": (lambda: setattr(Tensor([1.0]), "data", np.array(["a"])), TypeError, "an array of numbers"),
+    "data of None": (lambda: setattr(Tensor([1.0]), "data", None), TypeError, "an array of numbers"),
     "triangle": (lambda: Tensor([1.0]).tril(), ValueError, "at least two axes"),
 }  # fmt: skip
 

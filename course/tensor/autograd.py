@@ -83,7 +83,8 @@ class Function:
     def apply(cls, *inputs: "Tensor", **options: Any) -> "Tensor":
         """Run forward on the tensors' arrays; the result remembers how it was made.
 
-        It remembers only if gradients are recorded (see `no_grad`) and an input requires one.
+        It remembers only if gradients are recorded (see `no_grad`), an input requires one, and the
+        result can have one: integers and booleans cannot.
 
         Args:
             inputs: tensors, all on the same device.
@@ -118,7 +119,7 @@ class Function:
         result = inputs[0]._like(data)
         if function.is_view:
             result._memory = inputs[0].memory()
-        if recording.is_on and True in needs_grad:
+        if recording.is_on and True in needs_grad and data.dtype.kind == "f":
             recording.operations += 1
             function.number = recording.operations
             function.changes_before = recording.changes

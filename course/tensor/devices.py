@@ -11,19 +11,16 @@ import os
 from types import ModuleType
 from typing import Any
 
-# Where the tables of later units are, for those who ask for the device by name.
-MODULES = {
-    "cpu": "course.tensor.numpy_ops",
-    "lazy": "course.lazy.tensor_ops",
-    "cuda": "course.cuda.tensor_ops",
-}
+# The tables of the devices that there are, by name. A later unit's is not imported before it is asked
+# for.
+MODULES = {"cpu": "course.tensor.numpy_ops"}
 
 
 class Device:
     """A place for arrays, with a table of functions on them.
 
     Attributes:
-        name: "cpu", "lazy", "cuda".
+        name: such as "cpu".
         ops: the table, a module. It has, beside the operations, `asarray(data, dtype)`, which makes
             an array of this device from numbers, and `to_numpy(array)`, which copies it out.
     """

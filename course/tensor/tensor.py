@@ -4,6 +4,7 @@ Each method that computes is one line: it names the `Function` and hands over th
 happens to numbers stands in `course.tensor.ops`, how gradients flow in `course.tensor.autograd`.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -124,7 +125,8 @@ class Tensor:
     def _like(self, data: Any) -> "Tensor":
         """A tensor of an array of this device, without another look at it."""
         tensor = Tensor.__new__(Tensor)
-        tensor._data = _as_array(data, self.device) if isinstance(data, NUMBERS) else data
+        # numpy's functions return scalars, and no arrays, of shape ()
+        tensor._data = self.device.ops.asarray(data) if isinstance(data, NUMBERS) else data
         tensor.device = self.device
         return tensor
 
@@ -253,9 +255,13 @@ class Tensor:
 
     @data.setter
     def data(self, array: Any) -> None:
-        if isinstance(array, Tensor):
-            array = array._data
-        self._data = _as_array(array, self.device) if isinstance(array, NUMBERS) else array
+        array = self._like(array._data if isinstance(array, Tensor) else array)._data
+        if getattr(array, "shape", None) is None or array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"x.data is an array of numbers, and this is {array!r:.60}; to make a tensor of it, "
+                "write x = Tensor(...)"
+            )
+        self._data = array
         self._mark_changed()
 
     def _mark_changed(self) -> None:
@@ -290,10 +296,7 @@ class Tensor:
 
     def numel(self) -> int:
         """How many elements there are."""
-        n = 1
-        for length in self.shape:
-            n *= length
-        return n
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -508,7 +511,7 @@ class Tensor:
                 "to change numbers without a gradient, do it within no_grad()."
             )
         value = value._data if isinstance(value, Tensor) else value
-        self.device.ops.assign(self._data, _as_index(index, self.shape), value)
+        self.device.ops.assign(self._data, _as_index(index), value)
         self._mark_changed()
 
     @staticmethod
@@ -868,9 +871,7 @@ class Tensor:
         axes = normalise_axes(axis, self.ndim)
         x = self._real()
         centred = x - x.mean(axes, keepdims=True)
-        n = 1
-        for a in axes:
-            n *= self.shape[a]
+        n = math.prod(self.shape[a] for a in axes)
         return (centred * centred).sum(axes, keepdims) / Tensor(
             float(max(n - correction, 0)), x.dtype, x.device
         )
@@ -948,9 +949,7 @@ class Tensor:
         start, end = normalise_axis(start_axis, self.ndim), normalise_axis(end_axis, self.ndim)
         if start > end:
             raise ValueError(f"flatten goes from a first axis to a last, not from {start} to {end}")
-        n = 1
-        for length in self.shape[start : end + 1]:
-            n *= length
+        n = math.prod(self.shape[start : end + 1])
         return self.reshape(*self.shape[:start], n, *self.shape[end + 1 :])
 
     def permute(self, *axes: Any) -> "Tensor":
@@ -1103,7 +1102,7 @@ class Tensor:
         return x.reshape(tuple(count * length for count, length in zip(counts, shape)))
 
     def __getitem__(self, index: Any) -> "Tensor":
-        return GetItem.apply(self, index=_as_index(index, self.shape))
+        return GetItem.apply(self, index=_as_index(index))
 
     def tril(self, diagonal: Any = 0) -> "Tensor":
         """What is on and below a diagonal of the last two axes; zeros above it."""
@@ -1372,11 +1371,6 @@ def _contains_tensor(data: Any) -> bool:
     return isinstance(data, Tensor)
 
 
-def _as_array(data: Any, device: Device) -> Any:
-    """An array even of a single number, which numpy's functions return as a scalar."""
-    return device.ops.asarray(data)
-
-
 def _random(numbers: np.ndarray, dtype: Any, options: dict[str, Any]) -> Tensor:
     return Tensor(np.asarray(numbers), as_dtype(dtype or DEFAULT), **options)
 
@@ -1395,10 +1389,10 @@ def _of_one_dtype(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
     return [t if t.dtype == dtype else t.to(dtype) for t in tensors]
 
 
-def _as_index(index: Any, shape: Shape) -> Any:
+def _as_index(index: Any) -> Any:
     """An index for arrays: tensors and lists in it become arrays of integers or masks."""
     if isinstance(index, tuple):
-        return tuple(_as_index(part, shape) for part in index)
+        return tuple(_as_index(part) for part in index)
     if index is None or index is Ellipsis or isinstance(index, int | slice):
         return index
     if isinstance(index, np.integer):

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from course.micrograd.data import make_moons as scalar_moons
 from course.tensor.tensor import Tensor
 
 
 def make_moons(n: int = 200, noise: float = 0.1, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Two interlocking half circles.
+    """Two interlocking half circles: the moons of `course.micrograd`, as tensors.
 
     Args:
         n: how many points; every second one is on the lower moon.
@@ -16,12 +17,8 @@ def make_moons(n: int = 200, noise: float = 0.1, seed: int = 0) -> tuple[Tensor,
     Returns:
         Points (n, 2), float32, and labels (n,), int64: 0 on the upper moon, 1 on the lower one.
     """
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 2
-    angle = np.pi * rng.random(n)
-    upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    points = np.where(labels[:, None] == 0, upper, [1.0, 0.5] - upper)
-    return _with_noise(points, labels, noise, rng)
+    points, signs = scalar_moons(n, noise, seed)
+    return Tensor(points), (Tensor(signs) < 0).long()
 
 
 def make_spirals(

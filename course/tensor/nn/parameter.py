@@ -22,7 +22,6 @@ class Parameter(Tensor):
         self, data: Any, requires_grad: bool = True, dtype: Any = None, device: Any = None
     ) -> None:
         super().__init__(data, dtype, device)
-        self._data = self.device.ops.copy(self._data)
         self.requires_grad_()  # refuses integers
         self.requires_grad = requires_grad
 

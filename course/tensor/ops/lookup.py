@@ -1,5 +1,6 @@
 """Rows of a table, and the normalisation of rows: what language models need beside products."""
 
+import math
 from typing import Any
 
 from course.tensor.autograd import Function
@@ -27,9 +28,7 @@ class Embedding(Function):
     def backward(self, grad: Any) -> tuple[Any, None]:
         """Each row of the table gets the sum of the gradients of its uses."""
         (indices,) = self.saved
-        n = 1
-        for length in indices.shape:
-            n *= length
+        n = math.prod(indices.shape)
         flat = self.ops.reshape(indices, (n,))
         grad = self.ops.reshape(grad, (n, self.width))
         return self.ops.embedding_backward(self.n_rows, flat, grad), None
@@ -49,10 +48,7 @@ class LayerNorm(Function):
             bias: (width,).
             eps: added to the variance.
         """
-        n = 1
-        for length in x.shape[:-1]:
-            n *= length
-        self.rows = (n, x.shape[-1])
+        self.rows = (math.prod(x.shape[:-1]), x.shape[-1])
         y, normalised, scale = self.ops.layer_norm(
             self.ops.reshape(x, self.rows), weight, bias, eps
         )
