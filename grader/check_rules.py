@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from course.learn.checks import BEGIN_HIDDEN, END_HIDDEN
-from grader.dissect import HELPERS, Site, dissect, students_names
+from grader.dissect import HELPERS, Dissected, Site, dissect, students_names
 from grader.errors import LessonTextError
 from grader.lesson_text import TextCell
 
@@ -129,8 +129,9 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
             raise _error(built, cell, max(statement.lineno, ends[0]), message)
         if statement.lineno < begin < (statement.end_lineno or 0):
             raise _error(built, cell, begin, "the hidden part cannot begin within a statement")
-    _check_shared_names(built, cell, begin, tree, students)
-    hidden = [site for site in dissect(cell.source, students).sites if site.call.hidden]
+    parts = dissect(cell.source, students)
+    _check_shared_names(built, cell, begin, tree, parts)
+    hidden = [site for site in parts.sites if site.call.hidden]
     answers = list(_answers(cell.source, begin, hidden))
     if not answers:
         message = (
@@ -144,10 +145,9 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
 
 
 def _check_shared_names(
-    built: "Built", cell: TextCell, begin: int, tree: ast.Module, students: set[str]
+    built: "Built", cell: TextCell, begin: int, tree: ast.Module, parts: Dissected
 ) -> None:
     """What the hidden part computes with goes into the sandbox: no answers may be among it."""
-    parts = dissect(cell.source, students)
     inside = {name for part in (parts.visible, parts.hidden) for name in _names(part, ast.Load)}
     own = _names(tree, ast.Store)
     for loop in ast.walk(tree):

@@ -466,14 +466,13 @@ def read_call(source: str, node: ast.Call | None, line: int, argument: int = 0) 
     expression = ast.get_source_segment(source, checked) or "the result"
     before: list[str] = []
     since = "after:"
-    for statement in ast.parse(source).body:
-        if statement.lineno >= node.lineno or (statement.end_lineno or 0) >= node.lineno:
-            break
+    done = [x for x in ast.parse(source).body if (x.end_lineno or x.lineno) < node.lineno]
+    for statement in reversed(done):
         text = ast.get_source_segment(source, statement) or ""
         if text.startswith("assert_"):
-            before, since = [], "after, since the last check that held:"
-        else:
-            before.append(text)
+            since = "after, since the last check that held:"
+            break
+        before.insert(0, text)
     shown = "\n".join(before)
     if shown.count("\n") >= 8:
         shown = ""  # too long to help; the cell itself stands above
