@@ -3,6 +3,7 @@
 import ast
 import inspect
 import textwrap
+from collections.abc import Iterator
 
 from course.learn.holes import find_part
 
@@ -50,22 +51,24 @@ def lift(path: str, holes: list[str], leave_out: set[str] | None = None) -> str:
     return "\n".join([f'@exercise("{path}")', *lines])
 
 
-def splice(cell: str, answer: str) -> str:
+def splice(cell: str, answer: str, within: str | None = None) -> str:
     """Put an answer's functions in the place of the solved cell's functions of the same name.
 
     Args:
         cell: a solved exercise cell.
         answer: functions, and what they need beside them; or the whole class.
+        within: the class whose functions are meant, if others have functions of these names.
 
     Raises:
-        LiftError: if a function of the answer does not stand in the cell.
+        LiftError: if a function of the answer does not stand in the cell, or more than once.
     """
     lines = cell.splitlines()
-    places = {
-        node.name: node
-        for node in ast.walk(ast.parse(cell))
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
-    }
+    places: dict[str, ast.FunctionDef | ast.ClassDef] = {}
+    twice = set()
+    for node in _definitions(ast.parse(cell), within):
+        if node.name in places:
+            twice.add(node.name)
+        places[node.name] = node
     extra, edits = [], []
     for node in ast.parse(answer).body:
         text = ast.get_source_segment(answer, node) or ""
@@ -78,6 +81,10 @@ def splice(cell: str, answer: str) -> str:
             raise LiftError(
                 f"the exercise has no {node.name!r}; a helper's name begins with an underscore"
             )
+        elif node.name in twice:
+            raise LiftError(
+                f"several classes of the exercise have a {node.name!r}; write the whole class"
+            )
         else:
             place = places[node.name]
             indented = textwrap.indent(text, " " * place.col_offset)
@@ -85,6 +92,17 @@ def splice(cell: str, answer: str) -> str:
     for first, last, new in sorted(edits, reverse=True):
         lines[first:last] = new
     return "\n".join([*extra, *lines])
+
+
+def _definitions(
+    tree: ast.Module, within: str | None
+) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """All functions and classes; or those in the class of that name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == within:
+            yield from (x for x in ast.walk(node) if isinstance(x, ast.FunctionDef))
+        elif within is None and isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node
 
 
 def _body(function: ast.FunctionDef) -> tuple[int, int]:

@@ -280,6 +280,12 @@ def test_splice():
     assert namespace["f"](0) == 1
     with pytest.raises(LiftError, match="no 'h'"):
         splice(cell, "def h():\n    pass\n")
+    two = "class A:\n    def f(self):\n        return 1\n\n\nclass B:\n    def f(self):\n        return 2\n"
+    with pytest.raises(LiftError, match="several classes of the exercise have a 'f'"):
+        splice(two, "def f(self):\n    return 3\n")
+    namespace = {}
+    exec(splice(two, "def f(self):\n    return 3\n", "A"), namespace)
+    assert (namespace["A"]().f(), namespace["B"]().f()) == (3, 2)
 
 
 def test_the_manifest_is_what_the_lessons_say():

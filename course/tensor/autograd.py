@@ -167,12 +167,12 @@ class no_grad(ContextDecorator):
 def backpropagate(root: "Tensor", grad: Any, keep_all: bool = False) -> dict["Tensor", Any]:
     """Walk from root back to the leaves, and give each tensor its complete gradient.
 
-    Of the tensors that have got a share, the newest has its turn: whatever was computed from it
-    is newer still, so it has handed over its share already, and the sum is complete. Then its
-    operation makes shares for its inputs. In the end, only leaves are left.
+    Of the computed tensors that have got a share, the newest has its turn: whatever was computed
+    from it is newer still, so it has handed over its share already, and the sum is complete. Then
+    its operation makes shares for its inputs. In the end, only leaves are left.
 
     Args:
-        root: where the walk starts; it requires a gradient.
+        root: the computed tensor where the walk starts; it requires a gradient.
         grad: d(result) / d(root), an array of root's shape.
         keep_all: whether computed tensors' gradients are wanted too. If not, each is dropped once it
             is handed on, and there are never more of them than necessary.
@@ -181,37 +181,55 @@ def backpropagate(root: "Tensor", grad: Any, keep_all: bool = False) -> dict["Te
         d(result) / d(tensor), an array, for each leaf that requires a gradient, or for each tensor.
     """
     grads = {root: grad}  # what each tensor has got so far
-    done: dict[Tensor, Any] = {}
-    newest: list[tuple[int, Tensor]] = []  # computed tensors in `grads`: a heap, the newest on top
-    if root.grad_fn is not None:
-        newest.append((-root.grad_fn.number, root))
+    newest = [(-number_of(root), root)]  # the computed ones of them: a heap, the newest on top
     while newest:
         tensor = heappop(newest)[1]
-        function = tensor.grad_fn
-        assert function is not None
-        grad = grads.pop(tensor)
-        if tensor._hooks:
-            grad = after_hooks(tensor, grad)
-        if keep_all:
-            done[tensor] = grad
-        if function.changes_before != recording.changes:
-            check_unchanged(function, tensor)
-        for input, share in zip(function.inputs, function.shares(grad)):
-            if share is None or not input.requires_grad:
-                continue
-            data = input._data
-            if share.shape != data.shape or share.dtype != data.dtype:
-                share = fit_gradient(share, input, function)
+        grads[tensor] = after_hooks(tensor, grads[tensor])
+        for input, share in shares_of(tensor, grads[tensor]):
             if input in grads:
                 grads[input] = grads[input] + share
             else:
                 grads[input] = share
                 if input.grad_fn is not None:
-                    heappush(newest, (-input.grad_fn.number, input))
-    for leaf in grads:
-        if leaf._hooks:
-            grads[leaf] = after_hooks(leaf, grads[leaf])
-    return {**done, **grads} if keep_all else grads
+                    heappush(newest, (-number_of(input), input))
+        if not keep_all:
+            del grads[tensor]
+    return grads
+
+
+def number_of(tensor: "Tensor") -> int:
+    """When a computed tensor was made: a larger number was made later."""
+    assert tensor.grad_fn is not None
+    return tensor.grad_fn.number
+
+
+def shares_of(tensor: "Tensor", grad: Any) -> list[tuple["Tensor", Any]]:
+    """What a computed tensor's operation hands on to its inputs.
+
+    Args:
+        tensor: a computed tensor.
+        grad: d(result) / d(tensor), complete.
+
+    Returns:
+        An input and its share of the gradient, an array of the input's shape and dtype, for each use of
+        an input that requires a gradient: for x * x, there are two pairs.
+
+    Raises:
+        RuntimeError: if an array that backward needs was changed in place since.
+    """
+    function = tensor.grad_fn
+    assert function is not None
+    if function.changes_before != recording.changes:
+        check_unchanged(function, tensor)
+    pairs = []
+    for input, share in zip(function.inputs, function.shares(grad)):
+        if share is None or not input.requires_grad:
+            continue
+        data = input._data
+        if share.shape != data.shape or share.dtype != data.dtype:
+            share = fit_gradient(share, input, function)
+        pairs.append((input, share))
+    return pairs
 
 
 def fit_gradient(grad: Any, tensor: "Tensor", function: Function) -> Any:
@@ -243,7 +261,7 @@ def check_unchanged(function: Function, output: "Tensor") -> None:
 
 
 def after_hooks(tensor: "Tensor", grad: Any) -> Any:
-    """The gradient as the tensor's hooks leave it.
+    """A complete gradient as the tensor's hooks leave it (see `Tensor.register_hook`).
 
     Raises:
         TypeError: if a hook returns something else than a gradient, or None.

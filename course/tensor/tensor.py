@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from course.tensor import rng
-from course.tensor.autograd import Function, Memory, backpropagate, recording
+from course.tensor.autograd import Function, Memory, after_hooks, backpropagate, recording
 from course.tensor.devices import Device, get_device
 from course.tensor.dtypes import DEFAULT, as_dtype, bool_, int64, is_floating, promote
 from course.tensor.ops.elementwise import (
@@ -428,7 +428,7 @@ class Tensor:
             RuntimeError: if nothing here requires a gradient, or a needed array was changed in place.
             ValueError: if this is not a single number, or the gradient's shape differs.
         """
-        grads = backpropagate(self, self._start_gradient(gradient), keep_all=retain_grads)
+        grads = self._gradients(gradient, keep_all=retain_grads)
         for tensor, grad in grads.items():
             if tensor.grad is None or tensor.grad_fn is not None:
                 # an array of its own: others may hand on the same one
@@ -446,7 +446,7 @@ class Tensor:
         Raises:
             RuntimeError: if this tensor does not depend on a target, or as for backward.
         """
-        grads = backpropagate(self, self._start_gradient(gradient), keep_all=True)
+        grads = self._gradients(gradient, keep_all=True)
         for i, target in enumerate(targets):
             if target not in grads:
                 why = "it" if target.requires_grad else "that, which does not require a gradient,"
@@ -455,6 +455,15 @@ class Tensor:
                     "in a way that passes a gradient on"
                 )
         return [target._like(target.device.ops.copy(grads[target])) for target in targets]
+
+    def _gradients(self, gradient: "Tensor | None", keep_all: bool) -> dict["Tensor", Any]:
+        grads = {self: self._start_gradient(gradient)}
+        if self.grad_fn is not None:
+            grads = backpropagate(self, grads[self], keep_all)
+        for tensor in grads:
+            if tensor.grad_fn is None:  # the others' hooks are called during the walk
+                grads[tensor] = after_hooks(tensor, grads[tensor])
+        return grads
 
     def _start_gradient(self, gradient: "Tensor | None") -> Any:
         if not self.requires_grad:

@@ -12,6 +12,7 @@ from course.viz.stepper import backward_steps
 
 if TYPE_CHECKING:
     from course.viz.images import draw_images, draw_window
+    from course.viz.layouts import draw_layout
     from course.viz.plots import decision_boundary, loss_curve
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "decision_boundary",
     "draw_graph",
     "draw_images",
+    "draw_layout",
     "draw_window",
     "loss_curve",
     "steps",
@@ -36,4 +38,8 @@ def __getattr__(name: str) -> Any:
         from course.viz import images
 
         return getattr(images, name)
+    if name == "draw_layout":
+        from course.viz.layouts import draw_layout
+
+        return draw_layout
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,6 @@
+"""Lazy tensors: first note what is to be done, then do it in as few kernels as possible."""
+
+from course.lazy.array import LazyArray, as_lazy, compute
+from course.lazy.run import Work, count, fusion
+
+__all__ = ["LazyArray", "Work", "as_lazy", "compute", "count", "fusion"]

@@ -1,0 +1,243 @@
+"""Running what has been planned: compile each kernel once, give it memory, count what it does."""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from course.lazy.codegen import Source, generate
+from course.lazy.ir import VIEWS, Node, in_order, view_array
+from course.lazy.schedule import Kernel, plan, stored_nodes
+
+Views = tuple[Node, ...]
+
+
+@dataclass
+class Launch:
+    """One kernel or call that has been run.
+
+    Attributes:
+        function: the compiled kernel, or what numpy runs.
+        outputs: the arrays that were written.
+        inputs: the arrays that were read, each with the views through which it was read.
+        constants: the numbers that came with them.
+        source: of a kernel; "" for a call.
+    """
+
+    function: Callable[..., Any]
+    outputs: list[np.ndarray]
+    inputs: list[tuple[np.ndarray, Views]]
+    constants: list[np.generic]
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it in lists."""
+        return "kernel" if self.source else getattr(self.function, "__name__", "call")
+
+    @property
+    def bytes_read(self) -> int:
+        """The memory that its inputs take, each counted once."""
+        return sum({id(array): array.nbytes for array, _ in self.inputs}.values())
+
+    @property
+    def bytes_written(self) -> int:
+        """The memory that its outputs take."""
+        return sum(array.nbytes for array in self.outputs)
+
+
+@dataclass
+class Work:
+    """What has been run within `with count() as work:`."""
+
+    launches: list[Launch] = field(default_factory=list)
+
+    @property
+    def kernels(self) -> int:
+        """How many kernels and calls there were."""
+        return len(self.launches)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory they read and wrote."""
+        return sum(launch.bytes_read + launch.bytes_written for launch in self.launches)
+
+    def __str__(self) -> str:
+        rows = [
+            f"{i:3}  {launch.name:12} reads {launch.bytes_read:9,} B, writes {launch.bytes_written:9,} B"
+            for i, launch in enumerate(self.launches)
+        ]
+        return "\n".join([*rows, f"{self.kernels} kernels, {self.bytes:,} B moved"])
+
+
+class _Settings:
+    """What there is one of."""
+
+    fuse = True
+    watchers: list[Work] = []  # noqa: RUF012  (one for all, on purpose)
+
+
+settings = _Settings()
+
+
+@contextlib.contextmanager
+def count() -> Iterator[Work]:
+    """Count the kernels that run within the block, and the bytes that they move."""
+    work = Work()
+    settings.watchers.append(work)
+    try:
+        yield work
+    finally:
+        settings.watchers.remove(work)
+
+
+@contextlib.contextmanager
+def fusion(on: bool) -> Iterator[None]:
+    """Within the block, fuse; or do not, so that each operation is a kernel of its own."""
+    before, settings.fuse = settings.fuse, on
+    try:
+        yield
+    finally:
+        settings.fuse = before
+
+
+def realise(roots: Sequence[Node]) -> None:
+    """Compute what these nodes say, and what has to be stored on the way; each keeps its `data`."""
+    asked, roots = roots, [behind_reshapes(node) for node in roots]
+    compute([node for node in roots if node.data is None])
+    for node, base in zip(asked, roots):
+        if node.data is None:
+            node.data, node.inputs = _data(base).reshape(node.shape), ()
+
+
+def behind_reshapes(node: Node) -> Node:
+    """The node that has the same numbers in the same order, in its own shape."""
+    while node.op == "reshape" and node.data is None:
+        node = node.inputs[0]
+    return node
+
+
+def compute(roots: Sequence[Node]) -> None:
+    """Plan, and run."""
+    order = in_order(roots)
+    stored = stored_nodes(roots, order, settings.fuse)
+    for step in plan(order, stored, settings.fuse):
+        launch = run_kernel(step, stored) if isinstance(step, Kernel) else run_call(step, stored)
+        for work in settings.watchers:
+            work.launches.append(launch)
+    for node in stored:
+        node.inputs = ()  # so that the graph behind it can be freed
+
+
+def run_kernel(kernel: Kernel, stored: set[Node]) -> Launch:
+    """Write, compile and run one kernel."""
+    source = generate(kernel, stored)
+    for node in source.stores:
+        node.data = np.empty(node.shape, node.dtype)
+    launch = Launch(
+        compiled(source.text),
+        [_data(node) for node in source.stores],
+        [(_data(node), ()) for node in source.loads],
+        source.constants,
+        source.text,
+    )
+    start(launch)
+    return launch
+
+
+def run_call(node: Node, stored: set[Node]) -> Launch:
+    """Let numpy run one function."""
+    inputs = []
+    for x in node.inputs:
+        views: Views = ()
+        while x.op in VIEWS and x.data is None:
+            views, x = (*views, x), x.inputs[0]
+        inputs.append((_data(x), views))
+    launch = Launch(node.arg, [], inputs, [])
+    start(launch)
+    (node.data,) = launch.outputs
+    return launch
+
+
+def start(launch: Launch) -> None:
+    """Run a launch on its arrays. A call's outputs are new arrays; a kernel's are there already."""
+    if launch.source:
+        arrays = [*launch.outputs, *[array for array, _ in launch.inputs]]
+        launch.function(*[array.reshape(-1) for array in arrays], *launch.constants)
+        return
+    arrays = []
+    for array, views in launch.inputs:
+        for view in reversed(views):
+            array = view_array(array, view)
+        arrays.append(array)
+    results = launch.function(*arrays)
+    results = results if isinstance(results, tuple) else (results,)
+    launch.outputs = [np.ascontiguousarray(x).reshape(np.shape(x)) for x in results]
+
+
+def _data(node: Node) -> np.ndarray:
+    assert node.data is not None, f"{node.op} has not been computed"
+    return node.data
+
+
+# ---------------------------------------------------------------- compiling
+
+_compiled: dict[str, Callable[..., None]] = {}
+HEADER = "import math\n\nimport numpy as np\n\n\n"
+
+
+def compiled(text: str) -> Callable[..., None]:
+    """The function that numba makes of a kernel's source: compiled once, and kept on disk if possible.
+
+    error_model: a division by 0 gives inf, as in numpy. fastmath: sums may be taken in another order,
+    so that several elements are added at once; inf and nan stay what they are.
+    """
+    if text not in _compiled:
+        import numba
+
+        module, on_disk = _module(text)
+        fastmath = {"reassoc", "contract", "arcp", "nsz"}
+        options = {"cache": on_disk, "error_model": "numpy", "fastmath": fastmath}
+        _compiled[text] = numba.njit(**options)(module.kernel)
+    return _compiled[text]
+
+
+def _module(text: str) -> tuple[ModuleType, bool]:
+    """The source as a module, and whether it is in a file: numba keeps compiled code beside that."""
+    name = f"kernel_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    folder = Path(os.environ.get("COURSE_LAZY_CACHE") or Path.home() / ".cache" / "course-lazy")
+    module = ModuleType(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{name}.py"
+        if not file.exists():
+            unfinished = folder / f"{name}.{os.getpid()}"
+            unfinished.write_text(HEADER + text)
+            unfinished.replace(file)
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module, os.access(folder, os.W_OK)
+    except OSError:
+        exec(compile(HEADER + text, name, "exec"), vars(module))
+        return module, False
+
+
+def written(roots: Sequence[Node]) -> list[Source]:
+    """The kernels that realising these nodes would run, as source; nothing is run.
+
+    Raises:
+        ValueError: if there is a call among them, which has no source.
+    """
+    order = in_order(roots)
+    stored = stored_nodes([x for x in roots if x.data is None], order, settings.fuse)
+    steps = plan(order, stored, settings.fuse)
+    return [generate(step, stored) for step in steps if isinstance(step, Kernel)]
