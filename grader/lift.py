@@ -65,10 +65,10 @@ def splice(cell: str, answer: str, within: str | None = None) -> str:
     lines = cell.splitlines()
     places: dict[str, ast.FunctionDef | ast.ClassDef] = {}
     twice = set()
-    for node in _definitions(ast.parse(cell), within):
-        if node.name in places:
-            twice.add(node.name)
-        places[node.name] = node
+    for definition in _definitions(ast.parse(cell), within):
+        if definition.name in places:
+            twice.add(definition.name)
+        places[definition.name] = definition
     extra, edits = [], []
     for node in ast.parse(answer).body:
         text = ast.get_source_segment(answer, node) or ""
@@ -94,9 +94,7 @@ def splice(cell: str, answer: str, within: str | None = None) -> str:
     return "\n".join([*extra, *lines])
 
 
-def _definitions(
-    tree: ast.Module, within: str | None
-) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+def _definitions(tree: ast.Module, within: str | None) -> Iterator[ast.FunctionDef | ast.ClassDef]:
     """All functions and classes; or those in the class of that name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == within:

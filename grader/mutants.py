@@ -121,7 +121,7 @@ def _of_part(exercise: Exercise, path: str, cell: str, root: Path) -> Iterator[M
                 f"{file}:{above + mistake.line}",
                 mistake.before,
                 mistake.after,
-                splice(cell, mistake.source, tree.name if is_hole else None),
+                splice(cell, mistake.source, getattr(tree, "name", None) if is_hole else None),
             )
 
 

@@ -31,7 +31,10 @@ def test_by_hand():
     assert Layout.contiguous((3,)).expand((2, 3)) == Layout((2, 3), (0, 1))
     assert matrix.reshape((3, 2)) == Layout.contiguous((3, 2))
     assert matrix.permute((1, 0)).reshape((6,)) is None
-    assert matrix.read("a b c d e f".split()).tolist() == [["a", "b", "c"], ["d", "e", "f"]]
+    assert matrix.read(["a", "b", "c", "d", "e", "f"]).tolist() == [
+        ["a", "b", "c"],
+        ["d", "e", "f"],
+    ]
 
 
 @given(SHAPES)
@@ -44,7 +47,9 @@ def test_strides_are_numpys(shape):
 def test_any_chain_of_views_reads_what_numpys_views_hold(shape, data):
     buffer = np.arange(int(np.prod(shape)))
     array, layout = buffer.reshape(shape), Layout.contiguous(shape)
-    for kind in data.draw(st.lists(st.sampled_from(["permute", "cut", "expand", "reshape"]), max_size=5)):
+    for kind in data.draw(
+        st.lists(st.sampled_from(["permute", "cut", "expand", "reshape"]), max_size=5)
+    ):
         if kind == "permute":
             order = data.draw(st.permutations(range(array.ndim)))
             array, layout = array.transpose(order), layout.permute(order)

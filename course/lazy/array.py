@@ -39,6 +39,8 @@ class LazyArray(NDArrayOperatorsMixin):
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        for capture in captures:
+            capture.makes(self)
 
     @property
     def node(self) -> Node:
@@ -179,7 +181,9 @@ class LazyArray(NDArrayOperatorsMixin):
                 continue
             if isinstance(part, int):
                 if not -node.shape[axis] <= part < node.shape[axis]:
-                    raise IndexError(f"index {part} is outside of axis {axis}, {node.shape[axis]} long")
+                    raise IndexError(
+                        f"index {part} is outside of axis {axis}, {node.shape[axis]} long"
+                    )
                 first = part % node.shape[axis]
                 node = ir.cut(node, axis, slice(first, first + 1))
             else:
@@ -204,9 +208,10 @@ class LazyArray(NDArrayOperatorsMixin):
         Raises:
             ValueError: if the value does not stretch to this array's shape.
         """
-        node = ir.expand(_cast(as_lazy(value).node, self.dtype), self.shape)
+        node = as_lazy(value).node
         if broadcast_shapes(node.shape, self.shape) != self.shape:
             raise ValueError(f"shape {node.shape} does not fit an array of shape {self.shape}")
+        node = ir.expand(_cast(node, self.dtype), self.shape)
         for capture in captures:
             capture.changes(self)
         had_numbers = self._node.data is not None or ir.is_const(self._node)
@@ -269,24 +274,38 @@ def elementwise(ufunc: np.ufunc, *inputs: Any) -> LazyArray:
     """
     kinds = [_kind(x) for x in inputs]
     *in_dtypes, out_dtype = ufunc.resolve_dtypes((*kinds, None))
-    return _operation(ufunc.__name__, inputs, in_dtypes, out_dtype)
+    return operation(ufunc.__name__, inputs, in_dtypes, out_dtype)
 
 
 def where(condition: Any, a: Any, b: Any) -> LazyArray:
     """a where the condition holds, b elsewhere."""
     dtype = np.result_type(*[x.dtype if hasattr(x, "dtype") else x for x in (a, b)])
-    return _operation("where", (condition, a, b), [np.dtype(bool), dtype, dtype], dtype)
+    return operation("where", (condition, a, b), [np.dtype(bool), dtype, dtype], dtype)
 
 
-def _operation(
+def operation(
     op: str, inputs: Sequence[Any], in_dtypes: Sequence[np.dtype], dtype: np.dtype
 ) -> LazyArray:
+    """Note an operation element by element; compute nothing.
+
+    All inputs of the node have the shape that they have together, by the rule of broadcasting.
+
+    Args:
+        op: its name, such as "add".
+        inputs: lazy arrays, numpy arrays or numbers.
+        in_dtypes: the dtype in which each input is used.
+        dtype: the dtype of the result.
+
+    Raises:
+        ValueError: if the shapes do not go together.
+    """
     shape = broadcast_shapes(*[getattr(x, "shape", ()) for x in inputs])
-    nodes = tuple(_input(x, dt, shape) for x, dt in zip(inputs, in_dtypes))
+    nodes = tuple(input_node(x, dt, shape) for x, dt in zip(inputs, in_dtypes))
     return LazyArray(Node(op, nodes, shape, dtype))
 
 
-def _input(x: Any, dtype: np.dtype, shape: Shape) -> Node:
+def input_node(x: Any, dtype: np.dtype, shape: Shape) -> Node:
+    """The node of an input, converted to a dtype and stretched to a shape."""
     if isinstance(x, LazyArray):
         return ir.expand(_cast(x.node, dtype), shape)
     if np.ndim(x) == 0:
@@ -327,7 +346,9 @@ def reduce(
         ValueError: if it is the maximum or minimum of nothing.
     """
     node = as_lazy(x).node
-    axes = tuple(sorted(normalise_axes(tuple(axis) if isinstance(axis, list) else axis, len(node.shape))))
+    axes = tuple(
+        sorted(normalise_axes(tuple(axis) if isinstance(axis, list) else axis, len(node.shape)))
+    )
     if op != "sum" and initial is None and 0 in [node.shape[a] for a in axes]:
         raise ValueError(f"the {op} of no numbers: shape {node.shape}, axes {axes}")
     if op == "sum" and node.dtype.kind in "bi":

@@ -5,14 +5,16 @@ comes from the layouts of lesson 2.1. Lengths and strides stand in the source as
 compiler can count on them; constants are arguments, so that another learning rate is no other kernel.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from course.lazy.ir import REDUCTIONS, VIEWS, Node, view_layout
+from course.lazy.ir import LEAVES, REDUCTIONS, VIEWS, Node, view_layout
 from course.lazy.schedule import Kernel
 from course.tensor.layout import Layout
+
+Views = tuple[Node, ...]
 
 # How an operation is written in a kernel, by the name of numpy's function.
 TEMPLATES = {
@@ -26,7 +28,7 @@ TEMPLATES = {
     "equal": "{} == {}", "not_equal": "{} != {}",
     "logical_not": "not {}", "invert": "not {}",
     "bitwise_and": "{} & {}", "bitwise_or": "{} | {}", "bitwise_xor": "{} ^ {}",
-    "where": "{1} if {0} else {2}", "cast": "{}",
+    "where": "{1} if {0} else {2}", "cast": "{} != 0",
 }  # fmt: skip
 UPDATES = {
     "sum": "{0} + {1}",
@@ -65,7 +67,7 @@ class Body:
     names: dict[tuple, str] = field(default_factory=dict)  # what has been computed already
     results: list[str] = field(default_factory=list)  # the variables that are stored or summed up
 
-    def value(self, node: Node, views: tuple[Node, ...] = (), compute: bool = False) -> str:
+    def value(self, node: Node, views: Views = (), compute: bool = False) -> str:
         """The name of a variable with the node's element; lines that compute it are added.
 
         Args:
@@ -77,26 +79,40 @@ class Body:
         while node.op in VIEWS and (compute or not self.is_stored(node)):
             views, node, compute = (*views, node), node.inputs[0], False
         key = (node, views)
-        if key in self.names:
-            return self.names[key]
-        if self.is_stored(node) and not compute:
-            layout = self.seen_through(Layout.contiguous(node.shape), views)
-            return self.line(key, f"in{self.number_of(node)}[{{}}]", layout)
+        if key not in self.names:
+            if self.is_stored(node) and not compute:
+                self.names[key] = self.load(node, views)
+            elif node.op in LEAVES:
+                self.names[key] = self.leaf(node, views)
+            else:
+                values = [self.value(x, views) for x in node.inputs]
+                self.names[key] = self.line(expression(node, values))
+        return self.names[key]
+
+    def load(self, node: Node, views: Views) -> str:
+        """A variable with an element of a stored node, which becomes one of the arguments."""
+        if node not in self.loads:
+            self.loads.append(node)
+        array = f"in{self.loads.index(node)}"
+        layout = self.seen_through(Layout.contiguous(node.shape), views)
+        return self.line(f"{array}[{{}}]", layout)
+
+    def leaf(self, node: Node, views: Views) -> str:
+        """A constant, which becomes one of the arguments; or a variable with a position."""
         if node.op == "const":
             self.constants.append(node.arg)
-            self.names[key] = f"c{len(self.constants) - 1}"
-            return self.names[key]
-        if node.op == "index":
-            steps = tuple(int(axis == node.arg) for axis in range(len(node.shape)))
-            return self.line(key, "{}", self.seen_through(Layout(node.shape, steps), views))
-        text = TEMPLATES[node.op].format(*[self.value(x, views) for x in node.inputs])
-        if node.op == "cast":
-            text = f"{text} != 0" if node.dtype == np.bool_ else f"np.{node.dtype.name}({text})"
-        return self.line(key, text)
+            return f"c{len(self.constants) - 1}"
+        steps = tuple(int(axis == node.arg) for axis in range(len(node.shape)))
+        return self.line("{}", self.seen_through(Layout(node.shape, steps), views))
 
-    def line(self, key: tuple, text: str, layout: Layout | None = None) -> str:
-        """Add a line that computes something, and give its variable's name."""
-        name = self.names[key] = f"x{len(self.lines)}"
+    def line(self, text: str, layout: Layout | None = None) -> str:
+        """Add a line that computes something, and give its variable's name.
+
+        Args:
+            text: what is computed; with a layout, {} stands where the position goes.
+            layout: where in an array the element lies.
+        """
+        name = f"x{len(self.lines)}"
         if layout is not None:
             self.layouts.append(layout)
         self.lines.append((f"{name} = {text}", None if layout is None else len(self.layouts) - 1))
@@ -106,13 +122,7 @@ class Body:
         """Whether the node's numbers are in memory, or will be."""
         return node.data is not None or node in self.stored
 
-    def number_of(self, node: Node) -> int:
-        """The place of a loaded node among the arguments."""
-        if node not in self.loads:
-            self.loads.append(node)
-        return self.loads.index(node)
-
-    def seen_through(self, layout: Layout, views: Sequence[Node]) -> Layout:
+    def seen_through(self, layout: Layout, views: Views) -> Layout:
         """The layout that views make of another one, stretched over the kernel's space."""
         for view in reversed(views):
             layout = view_layout(layout, view)
@@ -136,77 +146,125 @@ def generate(kernel: Kernel, stored: Collection[Node]) -> Source:
     inner = Layout.contiguous(kernel.space)
     outer = Layout.contiguous(kept).expand(kernel.space)
     lengths, reduced, strides = collapse(kernel.space, axes, [*body.layouts, inner, outer])
-    at = [position(layout.offset, row) for layout, row in zip([*body.layouts, inner, outer], strides)]
+    at = [
+        position(layout.offset, row) for layout, row in zip([*body.layouts, inner, outer], strides)
+    ]
     lines = [text if i is None else text.format(at[i]) for text, i in body.lines]
 
+    nest = Nest(lengths, reduced, lines)
+    for i, (node, value) in enumerate(zip(kernel.stores, body.results)):
+        if node.op in REDUCTIONS:
+            nest.sums.append(Sum(f"out{i}", at[-1], value, node))
+        else:
+            nest.stores.append(f"out{i}[{at[-2]}] = {value}")
+    nest.write_all()
     arguments = [f"out{i}" for i in range(len(kernel.stores))]
     arguments += [f"in{i}" for i in range(len(body.loads))]
     arguments += [f"c{i}" for i in range(len(body.constants))]
-    writer = Writer([f"def kernel({', '.join(arguments)}):"])
-    write_loops(writer, kernel, body, lengths, reduced, lines, at[-2], at[-1])
-    return Source("\n".join(writer.lines) + "\n", kernel.stores, body.loads, body.constants)
+    text = "\n".join([f"def kernel({', '.join(arguments)}):", *nest.text]) + "\n"
+    return Source(text, kernel.stores, body.loads, body.constants)
 
 
-class Writer:
-    """Lines of source, and how far the next one is indented."""
+def expression(node: Node, values: Sequence[str]) -> str:
+    """An operation as an expression of the variables that hold its inputs."""
+    if node.op == "cast" and node.dtype != np.bool_:
+        return f"np.{node.dtype.name}({values[0]})"
+    return TEMPLATES[node.op].format(*values)
 
-    def __init__(self, lines: list[str]) -> None:
-        self.lines = lines
-        self.depth = 1
+
+@dataclass
+class Sum:
+    """One reduction of a kernel: a sum, or a maximum, or a minimum.
+
+    Attributes:
+        out: the name of the array that gets the result.
+        place: where in it, as an expression of the loops' variables.
+        value: the variable that is summed up.
+        node: the reduction.
+    """
+
+    out: str
+    place: str
+    value: str
+    node: Node
+
+    @property
+    def first(self) -> str:
+        """What it begins with."""
+        return first_value(self.node)
+
+    def update(self, total: str) -> str:
+        """The line that takes one more element into a total."""
+        return f"{total} = {UPDATES[self.node.op].format(total, self.value)}"
+
+
+@dataclass
+class Nest:
+    """The loops of a kernel, while they are being written.
+
+    Attributes:
+        lengths: of the loops, the outermost first.
+        reduced: for each of them, whether the sums run along it.
+        lines: what is computed for each element.
+        stores: lines that store something of each element.
+        sums: what is summed up.
+        text: what has been written.
+        depth: how far the next line is indented.
+    """
+
+    lengths: list[int]
+    reduced: list[bool]
+    lines: list[str]
+    stores: list[str] = field(default_factory=list)
+    sums: list[Sum] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    depth: int = 1
 
     def write(self, *lines: str) -> None:
-        """Add lines."""
-        self.lines += ["    " * self.depth + line for line in lines]
+        """Add lines, as far indented as the loops say."""
+        self.text += ["    " * self.depth + line for line in lines]
 
-    def loops(self, axes: Sequence[int], lengths: Sequence[int]) -> None:
-        """Begin a loop for each axis."""
+    def begin(self, axes: Iterable[int]) -> None:
+        """Begin a loop along each of these axes, one within the other."""
         for axis in axes:
-            self.write(f"for i{axis} in range({lengths[axis]}):")
+            self.write(f"for i{axis} in range({self.lengths[axis]}):")
             self.depth += 1
 
+    def write_all(self) -> None:
+        """The loops, what they compute, and what they store."""
+        if not self.sums:
+            self.begin(range(len(self.lengths)))
+            self.write(*self.lines, *self.stores)
+        elif not self.lengths or self.reduced[-1]:
+            self.sum_in_variables()
+        else:
+            self.sum_in_results()
 
-def write_loops(
-    writer: Writer,
-    kernel: Kernel,
-    body: Body,
-    lengths: Sequence[int],
-    reduced: Sequence[bool],
-    lines: Sequence[str],
-    inner: str,
-    outer: str,
-) -> None:
-    """The loops around the lines, and the stores.
+    def sum_in_variables(self) -> None:
+        """Sums along the last axis: each total is a variable, s_out0, until it is complete.
 
-    If the last axis is reduced, the loops over reduced axes are innermost and add up in a variable. If
-    it is kept, the loops run in the order of the axes and add up in the result itself: neighbours in
-    memory are neighbours in the loop, and several of them are added at once.
-    """
-    outs = [f"out{i}" for i in range(len(kernel.stores))]
-    results = list(zip(outs, kernel.stores, body.results))
-    sums = [(out, node, name) for out, node, name in results if node.op in REDUCTIONS]
-    plain = [f"{out}[{inner}] = {name}" for out, node, name in results if node.op not in REDUCTIONS]
-    all_axes = range(len(lengths))
-    kept_axes = [axis for axis in all_axes if not reduced[axis]]
-    in_variables = bool(sums) and (not lengths or reduced[-1])
-    if in_variables:
-        writer.loops(kept_axes, lengths)
-        writer.write(*[f"s_{out} = {first_value(node)}" for out, node, _ in sums])
-        depth = writer.depth
-        writer.loops([axis for axis in all_axes if reduced[axis]], lengths)
-        updates = [f"s_{out} = {UPDATES[node.op].format(f's_{out}', name)}" for out, node, name in sums]
-        writer.write(*lines, *plain, *updates)
-        writer.depth = depth
-        writer.write(*[f"{out}[{outer}] = s_{out}" for out, _, _ in sums])
-        return
-    for out, node, _ in sums:
-        writer.write(f"{out}[:] = {first_value(node)}")
-    writer.loops(all_axes, lengths)
-    place = f"{{}}[{outer}]"
-    updates = [
-        f"{place.format(out)} = {UPDATES[node.op].format(place.format(out), name)}"
-        for out, node, name in sums
-    ]
-    writer.write(*lines, *plain, *updates)
+        The loops along the axes that are kept stand outside, those that are reduced inside. Before the
+        inner loops the totals begin, after them they are stored.
+        """
+        axes = range(len(self.lengths))
+        self.begin(axis for axis in axes if not self.reduced[axis])
+        outside = self.depth
+        self.write(*[f"s_{x.out} = {x.first}" for x in self.sums])
+        self.begin(axis for axis in axes if self.reduced[axis])
+        self.write(*self.lines, *self.stores, *[x.update(f"s_{x.out}") for x in self.sums])
+        self.depth = outside
+        self.write(*[f"{x.out}[{x.place}] = s_{x.out}" for x in self.sums])
+
+    def sum_in_results(self) -> None:
+        """Sums along other axes: the totals are the results themselves.
+
+        All loops stand in the order of the axes, so that neighbours in memory are neighbours in the
+        innermost loop: several elements are added at once, each to its own total.
+        """
+        self.write(*[f"{x.out}[:] = {x.first}" for x in self.sums])
+        self.begin(range(len(self.lengths)))
+        self.write(*self.lines, *self.stores)
+        self.write(*[x.update(f"{x.out}[{x.place}]") for x in self.sums])
 
 
 def first_value(node: Node) -> str:

@@ -54,7 +54,7 @@ class Node:
 
 def buffer(data: np.ndarray) -> Node:
     """A node for numbers that are there already."""
-    data = np.ascontiguousarray(data).reshape(data.shape)  # ascontiguousarray gives 0-d an axis
+    data = data if data.flags.c_contiguous else data.copy()
     return Node("buffer", (), data.shape, data.dtype, data=data)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +82,7 @@ class _Settings:
     """What there is one of."""
 
     fuse = True
+    compile = True
     watchers: list[Work] = []  # noqa: RUF012  (one for all, on purpose)
 
 
@@ -106,6 +108,16 @@ def fusion(on: bool) -> Iterator[None]:
         yield
     finally:
         settings.fuse = before
+
+
+@contextlib.contextmanager
+def uncompiled() -> Iterator[None]:
+    """Within the block, kernels run as plain Python: slow, and open to print and to a debugger."""
+    before, settings.compile = settings.compile, False
+    try:
+        yield
+    finally:
+        settings.compile = before
 
 
 def realise(roots: Sequence[Node]) -> None:
@@ -179,7 +191,13 @@ def start(launch: Launch) -> None:
         arrays.append(array)
     results = launch.function(*arrays)
     results = results if isinstance(results, tuple) else (results,)
-    launch.outputs = [np.ascontiguousarray(x).reshape(np.shape(x)) for x in results]
+    launch.outputs = [in_c_order(x) for x in results]
+
+
+def in_c_order(x: Any) -> np.ndarray:
+    """A numpy array whose elements lie in reading order, without gaps: x itself, or a copy."""
+    array = np.asarray(x)
+    return array if array.flags.c_contiguous else array.copy()
 
 
 def _data(node: Node) -> np.ndarray:
@@ -199,13 +217,17 @@ def compiled(text: str) -> Callable[..., None]:
     error_model: a division by 0 gives inf, as in numpy. fastmath: sums may be taken in another order,
     so that several elements are added at once; inf and nan stay what they are.
     """
+    if not settings.compile:
+        names = {"math": np, "np": np}  # numpy's functions take numbers too, and never raise
+        exec(compile(text, "kernel", "exec"), names)
+        return names["kernel"]  # type: ignore[return-value]
     if text not in _compiled:
         import numba
 
         module, on_disk = _module(text)
         fastmath = {"reassoc", "contract", "arcp", "nsz"}
-        options = {"cache": on_disk, "error_model": "numpy", "fastmath": fastmath}
-        _compiled[text] = numba.njit(**options)(module.kernel)
+        make = numba.njit(cache=on_disk, error_model="numpy", fastmath=fastmath)
+        _compiled[text] = make(module.kernel)
     return _compiled[text]
 
 
@@ -224,6 +246,7 @@ def _module(text: str) -> tuple[ModuleType, bool]:
         spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # where numba looks for it when it loads compiled code
         spec.loader.exec_module(module)
         return module, os.access(folder, os.W_OK)
     except OSError:

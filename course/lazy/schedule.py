@@ -6,6 +6,7 @@ that need it. So the question is what *must* be stored. Everything else is fused
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from course.lazy.ir import LEAVES, REDUCTIONS, VIEWS, Node, moves_only_ones
 from course.tensor.shapes import Shape
@@ -100,17 +101,17 @@ def plan(order: Sequence[Node], stored: set[Node], fuse: bool = True) -> list[Ke
     return [kernel for level in sorted(levels) for kernel in levels[level]]
 
 
-def add_to(kernels: list[Kernel | Node], node: Node, fuse: bool) -> None:
+def add_to(kernels: list[Any], node: Node, fuse: bool) -> None:
     """Let the first kernel store the node that has its space and reduces no other axes."""
     if node.op == "call":
         kernels.append(node)
         return
     axes = node.arg if node.op in REDUCTIONS else None
     space = node.inputs[0].shape if axes is not None else node.shape
-    for kernel in kernels:
-        if fuse and isinstance(kernel, Kernel) and kernel.space == space:
-            if axes is None or kernel.axes is None or kernel.axes == axes:
-                kernel.stores.append(node)
-                kernel.axes = axes if kernel.axes is None else kernel.axes
-                return
+    for kernel in kernels if fuse else []:
+        fits = isinstance(kernel, Kernel) and kernel.space == space
+        if fits and (axes is None or kernel.axes in (None, axes)):
+            kernel.stores.append(node)
+            kernel.axes = kernel.axes or axes
+            return
     kernels.append(Kernel(space, [node], axes))

@@ -59,7 +59,7 @@ def draw_layout(
             axes.text(0, -0.8, title, color=INK, fontsize=11)
         for place, text in enumerate(cells):
             _cell(axes, place, 0.6, text, LEAF_FILL if place in used else REST_FILL)
-            axes.text(place + 0.5, 0.4, place, ha="center", color=MUTED, fontsize=7)
+            axes.text(place + 0.5, 0.4, str(place), ha="center", color=MUTED, fontsize=7)
         axes.text(-0.2, 1.1, "buffer", ha="right", va="center", color=MUTED, fontsize=9)
         if columns > 1:
             _step(axes, offset, across, 1.95, BLUE, f"next column: {across:+d}", dashed=False)

@@ -1,0 +1,286 @@
+"""Run a function's Python a few times, and after that only its kernels.
+
+Once kernels are few, what takes the time is Python: noting what is to be done, planning it, writing
+kernels, every step anew and every time the same. `jit` notes which kernels a function has run, on which
+arrays, and from then on runs just these.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from course.lazy import array as lazy
+from course.lazy import ir
+from course.lazy.array import LazyArray
+from course.lazy.ir import view_array
+from course.lazy.run import Launch, count, in_c_order
+
+Result = TypeVar("Result")
+
+
+class JitError(RuntimeError):
+    """A function cannot be replayed: it would not do the same again."""
+
+
+class Capture:
+    """Watches one run of a function: which arrays it uses, and which it changes in place."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, tuple[LazyArray, np.ndarray]] = {}  # by the id of the numbers
+        self.changed: dict[int, LazyArray] = {}
+        self.made: dict[int, LazyArray] = {}
+
+    def makes(self, array: LazyArray) -> None:
+        """An array is made by the function itself."""
+        self.made[id(array)] = array
+
+    def sees(self, array: LazyArray) -> None:
+        """An array of others is used. If its numbers are there, note whose they are."""
+        data = array._node.data
+        if data is not None and id(array) not in self.changed and id(array) not in self.made:
+            self.seen.setdefault(id(data), (array, data))
+
+    def changes(self, array: LazyArray) -> None:
+        """An array becomes other numbers."""
+        self.sees(array)
+        self.changed[id(array)] = array
+
+
+@dataclass
+class Step:
+    """A launch, with slots for its arrays.
+
+    Attributes:
+        launch: which has the function and the constants.
+        outs: the slots that it writes.
+        ins: the slots that it reads.
+        views: for each of these, through which views a call reads it, the first one first.
+    """
+
+    launch: Launch
+    outs: list[int]
+    ins: list[int]
+    views: list[tuple[ir.Node, ...]]
+
+    def __post_init__(self) -> None:
+        self.arguments = [*self.outs, *self.ins]
+        self.constants = self.launch.constants
+
+
+class Recording:
+    """What a function has run, ready to be run again on other numbers.
+
+    Every array has a slot. A replay fills the slots of arguments and of what the function read; runs the
+    kernels; and hands out what the function changed, and its result.
+    """
+
+    def __init__(self, launches: list[Launch], capture: Capture, args: list[LazyArray]) -> None:
+        self.launches = launches
+        self.slots: dict[int, int] = {}
+        self.arrays: list[np.ndarray] = []
+        written: set[int] = set()
+        self.reads: list[tuple[int, LazyArray]] = []  # slots that come from arrays of others
+        self.fixed: list[int] = []  # slots of numbers that the function itself has made
+        self.argument_slots = [self.slot(_data(x)) for x in args]
+        for launch in launches:
+            for array, _ in launch.inputs:
+                slot = self.slot(array)
+                if slot in written or slot in self.argument_slots:
+                    continue
+                written.add(slot)
+                if id(array) in capture.seen:
+                    self.reads.append((slot, capture.seen[id(array)][0]))
+                else:
+                    self.fixed.append(slot)
+            written.update(self.slot(array) for array in launch.outputs)
+        self.steps = [
+            Step(
+                launch,
+                [self.slot(array) for array in launch.outputs],
+                [self.slot(array) for array, _ in launch.inputs],
+                [tuple(reversed(views)) for _, views in launch.inputs],
+            )
+            for launch in launches
+        ]
+        self.rows = [array.reshape(-1) for array in self.arrays]  # as kernels take them
+
+    def slot(self, array: np.ndarray) -> int:
+        """The number of an array's slot."""
+        if id(array) not in self.slots:
+            self.slots[id(array)] = len(self.arrays)
+            self.arrays.append(array)
+        return self.slots[id(array)]
+
+    def keep(self, results: list[LazyArray], changed: list[LazyArray]) -> None:
+        """Note which slots are handed out. They get fresh memory at each replay."""
+        self.results = [self.slot(_data(x)) for x in results]
+        self.changed = [(self.slot(_data(x)), x) for x in changed]
+        handed_out = {*self.results, *[slot for slot, _ in self.changed]}
+        self.fresh = [
+            slot
+            for step in self.steps
+            for slot in step.outs
+            if step.launch.source and slot in handed_out
+        ]
+
+    def replay(self, args: list[LazyArray]) -> list[np.ndarray]:
+        """Run the kernels once more; the numbers of the results."""
+        for slot, x in zip(self.argument_slots, args):
+            self.fill(slot, _data(x))
+        for slot, owner in self.reads:
+            if owner._node.data is None:
+                lazy.compute(owner)
+            self.fill(slot, _data(owner))
+        for slot in self.fresh:
+            self.fill(slot, np.empty_like(self.arrays[slot]))
+        rows = self.rows
+        for step in self.steps:
+            if step.launch.source:
+                step.launch.function(*[rows[slot] for slot in step.arguments], *step.constants)
+            else:
+                self.call(step)
+        for slot, owner in self.changed:
+            owner._node = ir.buffer(self.arrays[slot])
+        return [self.arrays[slot] for slot in self.results]
+
+    def fill(self, slot: int, array: np.ndarray) -> None:
+        """Put another array into a slot."""
+        if self.arrays[slot] is not array:
+            self.arrays[slot] = array
+            self.rows[slot] = array.reshape(-1)
+
+    def call(self, step: "Step") -> None:
+        """Let numpy run one function; its results are new arrays."""
+        inputs = [self.arrays[slot] for slot in step.ins]
+        for i, views in enumerate(step.views):
+            for view in views:
+                inputs[i] = view_array(inputs[i], view)
+        results = step.launch.function(*inputs)
+        for slot, array in zip(step.outs, results if isinstance(results, tuple) else (results,)):
+            self.fill(slot, in_c_order(array))
+
+    def differs_from(self, other: "Recording") -> str:
+        """Why a replay of this recording would not do what the other one did; "" if it would."""
+        if len(self.steps) != len(other.steps):
+            return f"it ran {len(other.steps)} kernels, then {len(self.steps)}"
+        for i, (mine, theirs) in enumerate(zip(self.launches, other.launches)):
+            if mine.source != theirs.source or mine.name != theirs.name:
+                return f"kernel {i} was another one"
+            for a, b in zip(mine.constants, theirs.constants):
+                if a != b and not (a != a and b != b):
+                    return f"a number in kernel {i} was {b}, then {a}"
+        for slot, other_slot in zip(self.fixed, other.fixed):
+            now, before = self.arrays[slot], other.arrays[other_slot]
+            if not np.array_equal(now, before, equal_nan=now.dtype.kind == "f"):
+                return f"an array of shape {now.shape}, made in the function, held other numbers"
+        return ""
+
+
+def _data(x: LazyArray) -> np.ndarray:
+    data = x._node.data
+    assert data is not None
+    return data
+
+
+class jit(Generic[Result]):
+    """Make a function quick that does the same at each call, such as a training step.
+
+        step = jit(lambda x, y: ...)    # takes and returns tensors of the device "lazy"
+
+    The first calls run the function. Once two calls in a row have run the same kernels, its Python no
+    longer runs, only these kernels, on the new arguments. (The first call often differs, as an optimiser
+    makes its arrays then.) So all that Python decides must stay the same: shapes, and
+    numbers such as the learning rate. What changes must be an argument. What it changes in place, such as
+    weights, is changed at each call.
+
+    Args:
+        function: takes tensors or lazy arrays, one after the other; returns one, or a tuple or list.
+
+    Raises:
+        JitError: when called, if the third call still differed from the second (dropout does, and Adam,
+            whose step number counts up), or if an argument has another shape or dtype than before.
+    """
+
+    def __init__(self, function: Callable[..., Result]) -> None:
+        self.function = function
+        self.recording: Recording | None = None
+        self.runs = 0
+        self.is_ready = False
+
+    def __call__(self, *args: Any) -> Result:
+        """Run it, or replay it."""
+        arrays = [_array_of(x) for x in args]
+        kinds = [(x.shape, x.dtype) for x in arrays]
+        if self.recording is None:
+            self.kinds = kinds
+        elif kinds != self.kinds:
+            raise JitError(
+                f"jit has seen arguments {_words(self.kinds)}, and now {_words(kinds)}: "
+                "make another jit of the function for these"
+            )
+        if self.is_ready:
+            for x in arrays:
+                if not x.is_computed:
+                    lazy.compute(x)
+            assert self.recording is not None
+            made = [LazyArray(ir.buffer(x)) for x in self.recording.replay(arrays)]
+            return self.wrap(made)
+        return self.record(args, arrays)
+
+    def record(self, args: tuple, arrays: list[LazyArray]) -> Result:
+        """Run the function and note its kernels; the second time, compare with the first."""
+        lazy.compute(*arrays)
+        capture = Capture()
+        lazy.captures.append(capture)
+        try:
+            with count() as work:
+                result = self.function(*args)
+                outs, self.wrap = _taken_apart(result)
+                changed = list(capture.changed.values())
+                lazy.compute(*outs, *changed)
+        finally:
+            lazy.captures.remove(capture)
+        recording = Recording(work.launches, capture, arrays)
+        recording.keep(outs, changed)
+        before, self.recording = self.recording, recording
+        self.runs += 1
+        if before is not None:
+            why = recording.differs_from(before)
+            self.is_ready = not why
+            if why and self.runs > 2:
+                raise JitError(
+                    f"the function did not do the same twice: {why}. A replay would repeat the "
+                    "last run; give what changes as an argument, or do without jit."
+                )
+        return result
+
+
+def _words(kinds: list) -> str:
+    return ", ".join(f"{shape} {dtype}" for shape, dtype in kinds) or "none"
+
+
+def _array_of(x: Any) -> LazyArray:
+    x = getattr(x, "_data", x)  # of a tensor
+    if not isinstance(x, LazyArray):
+        raise TypeError(
+            f"jit takes tensors on the device 'lazy' or lazy arrays, and got a {type(x).__name__}"
+            + (': move it with x.to("lazy")' if isinstance(x, np.ndarray) else "")
+        )
+    return x
+
+
+def _taken_apart(result: Any) -> tuple[list[LazyArray], Callable[[list[LazyArray]], Any]]:
+    """The lazy arrays of a result, and what makes such a result of others."""
+    if result is None:
+        return [], lambda arrays: None
+    several = isinstance(result, tuple | list)
+    parts = list(result) if several else [result]
+    likes = [getattr(part, "_like", lambda x: x) for part in parts]
+
+    def wrap(arrays: list[LazyArray]) -> Any:
+        made = [like(x) for like, x in zip(likes, arrays)]
+        return type(result)(made) if several else made[0]
+
+    return [_array_of(part) for part in parts], wrap
