@@ -460,7 +460,8 @@ def main(arguments: list[str]) -> int:
     if word == "setup":
         return 0
     if word == "test":
-        return run([str(program("pytest")), *rest], ROOT)
+        # All tests: in two processes, as many as the smallest machine has cores.
+        return run([str(program("pytest")), *(rest or ["-n", "2", "--dist", "loadgroup"])], ROOT)
     if word.startswith("-"):
         word, rest = "course", ["open", *arguments]
     if word in programs():

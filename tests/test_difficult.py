@@ -21,7 +21,8 @@ from grader.results import Status
 from grader.sandbox.layers import Limits, landlock_version
 from grader.worker import How, Job, grade_submission
 
-pytestmark = pytest.mark.skipif(
+# One process runs them all, as they share what is graded once.
+pytestmark = [pytest.mark.xdist_group("difficult"), pytest.mark.skipif(
     bool(walls().missing), reason="nothing keeps such submissions in on this machine"
 )
 

@@ -147,6 +147,7 @@ def test_an_environment_that_is_up_to_date_is_left_alone(ready: Course) -> None:
         (["course", "open", "1.2"], ("course", ["open", "1.2"])),
         (["grader", "build", "--check"], ("grader", ["build", "--check"])),
         (["test", "-k", "a b"], ("pytest", ["-k", "a b"])),
+        (["test"], ("pytest", ["-n", "2", "--dist", "loadgroup"])),
         (["ruff", "check", "--fix"], ("ruff", ["check", "--fix"])),
     ],
 )

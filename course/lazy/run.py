@@ -43,15 +43,16 @@ class Launch:
         """What to call it in lists."""
         return "kernel" if self.source else getattr(self.function, "__name__", "call")
 
-    @property
-    def bytes_read(self) -> int:
-        """The memory that its inputs take, each counted once."""
-        return sum({id(array): array.nbytes for array, _ in self.inputs}.values())
 
-    @property
-    def bytes_written(self) -> int:
-        """The memory that its outputs take."""
-        return sum(array.nbytes for array in self.outputs)
+def bytes_read(launch: Launch) -> int:
+    """The memory that a launch's inputs take, in bytes. An array that is read twice counts once."""
+    arrays = {id(array): array for array, _ in launch.inputs}
+    return sum(array.nbytes for array in arrays.values())
+
+
+def bytes_written(launch: Launch) -> int:
+    """The memory that a launch's outputs take, in bytes."""
+    return sum(array.nbytes for array in launch.outputs)
 
 
 @dataclass
@@ -68,11 +69,11 @@ class Work:
     @property
     def bytes(self) -> int:
         """How much memory they read and wrote."""
-        return sum(launch.bytes_read + launch.bytes_written for launch in self.launches)
+        return sum(bytes_read(launch) + bytes_written(launch) for launch in self.launches)
 
     def __str__(self) -> str:
         rows = [
-            f"{i:3}  {launch.name:12} reads {launch.bytes_read:9,} B, writes {launch.bytes_written:9,} B"
+            f"{i:3}  {launch.name:12} reads {bytes_read(launch):9,} B, writes {bytes_written(launch):9,} B"
             for i, launch in enumerate(self.launches)
         ]
         return "\n".join([*rows, f"{self.kernels} kernels, {self.bytes:,} B moved"])

@@ -32,9 +32,8 @@ class Kernel:
 def stored_nodes(roots: Iterable[Node], order: Sequence[Node], fuse: bool = True) -> set[Node]:
     """The nodes that get memory of their own.
 
-    These are: what was asked for; reductions and calls, and what calls take; what is read in another
-    shape; what was computed and is stretched (each of its elements would be computed many times); and,
-    so that no kernel grows without end, a node that brings more than LARGEST operations.
+    These are: what was asked for; reductions and calls; what others can only read from memory; and, so
+    that no kernel grows without end, a node that brings more than LARGEST operations.
 
     Args:
         roots: what was asked for.
@@ -46,11 +45,7 @@ def stored_nodes(roots: Iterable[Node], order: Sequence[Node], fuse: bool = True
     for node in order:
         if node.data is not None:
             continue
-        for x in node.inputs:
-            if node.op == "reshape" and not moves_only_ones(node):
-                stored.add(x)
-            elif node.op == "call" or (node.op == "expand" and source(x, stored).is_elementwise):
-                stored.add(x if source(x, stored).op in LEAVES else source(x, stored))
+        stored.update(inputs_to_store(node, stored))
         operations[node] = node.is_elementwise + sum(
             operations.get(x, 0) for x in node.inputs if x not in stored
         )
@@ -58,6 +53,33 @@ def stored_nodes(roots: Iterable[Node], order: Sequence[Node], fuse: bool = True
         if node.op in REDUCTIONS or node.op == "call" or is_alone or operations[node] > LARGEST:
             stored.add(node)
     return {node for node in stored if node.data is None}
+
+
+def inputs_to_store(node: Node, stored: Collection[Node]) -> list[Node]:
+    """Those of a node's inputs that must lie in memory before it can read them.
+
+    - A call takes arrays of numpy. A view of an array is one too, so what must be stored is what the
+      view looks at; only a leaf, which is in no memory, must be written out as it is seen.
+    - A reshape, unless it only moves axes of length 1, reads its input in reading order: that must be
+      stored as it is seen.
+    - What was computed element by element and is then stretched: each of its elements would be
+      computed many times.
+
+    Args:
+        node: one that has inputs, or none.
+        stored: the nodes of which it is known already that they get memory.
+
+    Returns:
+        Nodes, none of them through a view that need not be written out. They may be stored already.
+    """
+    sources = [source(x, stored) for x in node.inputs]
+    if node.op == "call":
+        return [x if seen.op in LEAVES else seen for x, seen in zip(node.inputs, sources)]
+    if node.op == "reshape" and not moves_only_ones(node):
+        return list(node.inputs)
+    if node.op == "expand" and sources[0].is_elementwise:
+        return sources
+    return []
 
 
 def source(node: Node, stored: Collection[Node]) -> Node:
