@@ -22,9 +22,12 @@ from grader.sandbox.layers import Limits, landlock_version
 from grader.worker import How, Job, grade_submission
 
 # One process runs them all, as they share what is graded once.
-pytestmark = [pytest.mark.xdist_group("difficult"), pytest.mark.skipif(
-    bool(walls().missing), reason="nothing keeps such submissions in on this machine"
-)
+pytestmark = [
+    pytest.mark.xdist_group("difficult"),
+    pytest.mark.skipif(
+        bool(walls().missing), reason="nothing keeps such submissions in on this machine"
+    ),
+]
 
 # Those that are about time get little of it. The others get enough for a busy machine.
 SHORT = How(Limits(cell_seconds=3, notebook_seconds=15, memory=2**29))

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from grader.bank import Answer, read_bank
-from grader.build import build_lesson, lesson_files
+from grader.build import Built, build_lesson, lesson_files
 from grader.lift import BEGIN, END
 from grader.pack import load_pack
 from grader.paths import LESSONS, ROOT
