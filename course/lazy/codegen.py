@@ -75,7 +75,6 @@ class Body:
             views: through which it is seen, the last one first.
             compute: whether the node must be computed here, though it is stored: to store it.
         """
-        compute = compute or (node in self.kernel.stores and node.is_elementwise and not views)
         while node.op in VIEWS and (compute or not self.is_stored(node)):
             views, node, compute = (*views, node), node.inputs[0], False
         key = (node, views)
@@ -137,7 +136,7 @@ def generate(kernel: Kernel, stored: Collection[Node]) -> Source:
         stored: all nodes that get memory: what of them is not computed here, is loaded.
     """
     body = Body(kernel, stored)
-    for node in kernel.stores:
+    for node in kernel.stores:  # in order: what one of them needs of another has a name by then
         reduces = node.op in REDUCTIONS
         value = body.value(node.inputs[0]) if reduces else body.value(node, compute=True)
         body.results.append(value)
@@ -220,6 +219,11 @@ class Nest:
     text: list[str] = field(default_factory=list)
     depth: int = 1
 
+    @property
+    def axes(self) -> range:
+        """The numbers of all loops."""
+        return range(len(self.lengths))
+
     def write(self, *lines: str) -> None:
         """Add lines, as far indented as the loops say."""
         self.text += ["    " * self.depth + line for line in lines]
@@ -233,8 +237,9 @@ class Nest:
     def write_all(self) -> None:
         """The loops, what they compute, and what they store."""
         if not self.sums:
-            self.begin(range(len(self.lengths)))
-            self.write(*self.lines, *self.stores)
+            self.begin(self.axes)
+            self.write(*self.lines)
+            self.write(*self.stores)
         elif not self.lengths or self.reduced[-1]:
             self.sum_in_variables()
         else:
@@ -246,11 +251,10 @@ class Nest:
         The loops along the axes that are kept stand outside, those that are reduced inside. Before the
         inner loops the totals begin, after them they are stored.
         """
-        axes = range(len(self.lengths))
-        self.begin(axis for axis in axes if not self.reduced[axis])
+        self.begin(axis for axis in self.axes if not self.reduced[axis])
         outside = self.depth
         self.write(*[f"s_{x.out} = {x.first}" for x in self.sums])
-        self.begin(axis for axis in axes if self.reduced[axis])
+        self.begin(axis for axis in self.axes if self.reduced[axis])
         self.write(*self.lines, *self.stores, *[x.update(f"s_{x.out}") for x in self.sums])
         self.depth = outside
         self.write(*[f"{x.out}[{x.place}] = s_{x.out}" for x in self.sums])
@@ -262,7 +266,7 @@ class Nest:
         innermost loop: several elements are added at once, each to its own total.
         """
         self.write(*[f"{x.out}[:] = {x.first}" for x in self.sums])
-        self.begin(range(len(self.lengths)))
+        self.begin(self.axes)
         self.write(*self.lines, *self.stores)
         self.write(*[x.update(f"{x.out}[{x.place}]") for x in self.sums])
 

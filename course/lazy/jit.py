@@ -11,10 +11,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from course.lazy import array as lazy
-from course.lazy import ir
-from course.lazy.array import LazyArray
-from course.lazy.ir import view_array
+from course.lazy.array import LazyArray, captures, compute
+from course.lazy.ir import Node, buffer, view_array
 from course.lazy.run import Launch, count, in_c_order
 
 Result = TypeVar("Result")
@@ -62,7 +60,7 @@ class Step:
     launch: Launch
     outs: list[int]
     ins: list[int]
-    views: list[tuple[ir.Node, ...]]
+    views: list[tuple[Node, ...]]
 
     def __post_init__(self) -> None:
         self.arguments = [*self.outs, *self.ins]
@@ -83,7 +81,7 @@ class Recording:
         written: set[int] = set()
         self.reads: list[tuple[int, LazyArray]] = []  # slots that come from arrays of others
         self.fixed: list[int] = []  # slots of numbers that the function itself has made
-        self.argument_slots = [self.slot(_data(x)) for x in args]
+        self.argument_slots = [self.slot(numbers_of(x)) for x in args]
         for launch in launches:
             for array, _ in launch.inputs:
                 slot = self.slot(array)
@@ -115,8 +113,8 @@ class Recording:
 
     def keep(self, results: list[LazyArray], changed: list[LazyArray]) -> None:
         """Note which slots are handed out. They get fresh memory at each replay."""
-        self.results = [self.slot(_data(x)) for x in results]
-        self.changed = [(self.slot(_data(x)), x) for x in changed]
+        self.results = [self.slot(numbers_of(x)) for x in results]
+        self.changed = [(self.slot(numbers_of(x)), x) for x in changed]
         handed_out = {*self.results, *[slot for slot, _ in self.changed]}
         self.fresh = [
             slot
@@ -128,21 +126,17 @@ class Recording:
     def replay(self, args: list[LazyArray]) -> list[np.ndarray]:
         """Run the kernels once more; the numbers of the results."""
         for slot, x in zip(self.argument_slots, args):
-            self.fill(slot, _data(x))
+            self.fill(slot, numbers_of(x))
         for slot, owner in self.reads:
             if owner._node.data is None:
-                lazy.compute(owner)
-            self.fill(slot, _data(owner))
+                compute(owner)
+            self.fill(slot, numbers_of(owner))
         for slot in self.fresh:
             self.fill(slot, np.empty_like(self.arrays[slot]))
-        rows = self.rows
         for step in self.steps:
-            if step.launch.source:
-                step.launch.function(*[rows[slot] for slot in step.arguments], *step.constants)
-            else:
-                self.call(step)
+            self.run(step)
         for slot, owner in self.changed:
-            owner._node = ir.buffer(self.arrays[slot])
+            owner._node = buffer(self.arrays[slot])
         return [self.arrays[slot] for slot in self.results]
 
     def fill(self, slot: int, array: np.ndarray) -> None:
@@ -151,8 +145,11 @@ class Recording:
             self.arrays[slot] = array
             self.rows[slot] = array.reshape(-1)
 
-    def call(self, step: "Step") -> None:
-        """Let numpy run one function; its results are new arrays."""
+    def run(self, step: Step) -> None:
+        """Run one kernel; or let numpy run one function, whose results are new arrays."""
+        if step.launch.source:
+            step.launch.function(*[self.rows[slot] for slot in step.arguments], *step.constants)
+            return
         inputs = [self.arrays[slot] for slot in step.ins]
         for i, views in enumerate(step.views):
             for view in views:
@@ -178,7 +175,8 @@ class Recording:
         return ""
 
 
-def _data(x: LazyArray) -> np.ndarray:
+def numbers_of(x: LazyArray) -> np.ndarray:
+    """The numbers of a computed array, not copied."""
     data = x._node.data
     assert data is not None
     return data
@@ -223,25 +221,25 @@ class jit(Generic[Result]):
         if self.is_ready:
             for x in arrays:
                 if not x.is_computed:
-                    lazy.compute(x)
+                    compute(x)
             assert self.recording is not None
-            made = [LazyArray(ir.buffer(x)) for x in self.recording.replay(arrays)]
+            made = [LazyArray(buffer(x)) for x in self.recording.replay(arrays)]
             return self.wrap(made)
         return self.record(args, arrays)
 
     def record(self, args: tuple, arrays: list[LazyArray]) -> Result:
         """Run the function and note its kernels; the second time, compare with the first."""
-        lazy.compute(*arrays)
+        compute(*arrays)
         capture = Capture()
-        lazy.captures.append(capture)
+        captures.append(capture)
         try:
             with count() as work:
                 result = self.function(*args)
                 outs, self.wrap = _taken_apart(result)
                 changed = list(capture.changed.values())
-                lazy.compute(*outs, *changed)
+                compute(*outs, *changed)
         finally:
-            lazy.captures.remove(capture)
+            captures.remove(capture)
         recording = Recording(work.launches, capture, arrays)
         recording.keep(outs, changed)
         before, self.recording = self.recording, recording
