@@ -5,10 +5,11 @@ each the function that was registered for its operation; that function adds node
 compute the inputs' gradients. As the result is a graph too, it has gradients again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from course.graph.nodes import Node
+from course.graph.ops import transpose
 from course.graph.session import needed_nodes
 
 GRADIENTS: dict[str, Callable[..., Any]] = {}
@@ -47,30 +48,58 @@ def gradients(target: Node, sources: Sequence[Node]) -> list[Node]:
         ValueError: if the target does not depend on a source.
     """
     order = needed_nodes([target], {})
-    on_the_way = set(sources)  # nodes that lead from a source to the target
-    for node in order:
-        if any(x in on_the_way for x in node.inputs):
-            on_the_way.add(node)
     with target.graph.as_default():
-        shares: dict[Node, list[Node]] = {node: [] for node in order}
-        shares[target].append(Node("ones_like", (target,)))
-        complete: dict[Node, Node] = {}
-        for node in reversed(order):
-            if node not in on_the_way or not shares[node]:
-                continue
-            grad = shares[node][0]
-            for share in shares[node][1:]:
-                grad = grad + share
-            complete[node] = grad
-            if not any(x in on_the_way for x in node.inputs):
-                continue
-            for x, handed_on in zip(node.inputs, input_gradients(node, grad), strict=True):
-                if handed_on is not None and x in on_the_way:
-                    shares[x].append(handed_on)
+        complete = walk_back(target, order, nodes_between(order, sources))
     for source in sources:
         if source not in complete:
             raise ValueError(f"{target.name!r} does not depend on {source.name!r}")
     return [complete[source] for source in sources]
+
+
+def nodes_between(order: Sequence[Node], sources: Sequence[Node]) -> set[Node]:
+    """The nodes that were computed from a source, and the sources; `order` has inputs first."""
+    between = set(sources)
+    for node in order:
+        if any(x in between for x in node.inputs):
+            between.add(node)
+    return between
+
+
+def walk_back(target: Node, order: Sequence[Node], between: Collection[Node]) -> dict[Node, Node]:
+    """Make the nodes that compute the gradients of a target; compute nothing.
+
+    It starts with ones for the target. Each node's gradient is the sum of all shares that it got; then
+    `input_gradients` makes the shares of its inputs. Nodes that are not `between` neither get a share nor
+    hand one on, and neither does one that got none.
+
+    Args:
+        target: the node to differentiate.
+        order: all nodes that it needs, each after its inputs; the target is the last.
+        between: the nodes that lead from a source to the target, these included.
+
+    Returns:
+        The node of the gradient, for each node between that got one.
+    """
+    shares: dict[Node, list[Node]] = {node: [] for node in order}
+    shares[target].append(Node("ones_like", (target,)))
+    complete: dict[Node, Node] = {}
+    for node in reversed(order):
+        if node not in between or not shares[node]:
+            continue
+        complete[node] = total(shares[node])
+        if any(x in between for x in node.inputs):
+            for x, share in zip(node.inputs, input_gradients(node, complete[node])):
+                if share is not None and x in between:
+                    shares[x].append(share)
+    return complete
+
+
+def total(shares: Sequence[Node]) -> Node:
+    """A node that adds up other nodes, at least one: itself, if it is alone."""
+    result = shares[0]
+    for share in shares[1:]:
+        result = result + share
+    return result
 
 
 def input_gradients(node: Node, grad: Node) -> tuple[Node | None, ...]:
@@ -78,6 +107,7 @@ def input_gradients(node: Node, grad: Node) -> tuple[Node | None, ...]:
 
     Raises:
         LookupError: if none is registered.
+        ValueError: if it does not give as many as there are inputs.
     """
     if node.op not in GRADIENTS:
         raise LookupError(
@@ -85,7 +115,12 @@ def input_gradients(node: Node, grad: Node) -> tuple[Node | None, ...]:
             f'and its gradient, and decorate it with @register_gradient("{node.op}").'
         )
     result = GRADIENTS[node.op](node, grad)
-    return result if isinstance(result, tuple) else (result,)
+    result = result if isinstance(result, tuple) else (result,)
+    if len(result) != len(node.inputs):
+        raise ValueError(
+            f"the gradient of {node.op!r} gave {len(result)} nodes for {len(node.inputs)} inputs"
+        )
+    return result
 
 
 def fitted(grad: Node, x: Node) -> Node:
@@ -131,9 +166,7 @@ def negative_gradient(node: Node, grad: Node) -> Node:
 def matmul_gradient(node: Node, grad: Node) -> tuple[Node, Node]:
     """d/da = grad b^T and d/db = a^T grad, of matrices."""
     a, b = node.inputs
-    return grad @ Node("transpose", (b,), {"axes": None}), Node(
-        "transpose", (a,), {"axes": None}
-    ) @ grad
+    return grad @ transpose(b), transpose(a) @ grad
 
 
 @register_gradient("exp")

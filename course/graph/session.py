@@ -7,6 +7,7 @@ import numpy as np
 
 from course.graph.nodes import Graph, Node, Variable, default_graph
 from course.graph.ops import KERNELS
+from course.tensor.shapes import Shape
 
 
 def needed_nodes(fetches: Sequence[Node], fed: Mapping[Node, Any]) -> list[Node]:
@@ -68,19 +69,37 @@ class Session:
         for node in [*nodes, *feeds]:
             self._check_node(node)
         values = {node: _check_feed(node, value) for node, value in feeds.items()}
-        assigned: dict[Node, Any] = {}
+        self.evaluate(needed_nodes(nodes, values), values)
+        results = [values[node] for node in nodes]
+        return results if isinstance(fetches, list | tuple) else results[0]
+
+    def evaluate(self, order: Sequence[Node], values: dict[Node, Any]) -> None:
+        """Compute nodes, and note what they give in `values`.
+
+        A node that has a value already, as it was fed, is not computed. In `count` stands how many were
+        computed. What `assign` nodes give is kept in `variables`, but only after all have run: in one
+        run, everything sees the variables as they were before.
+
+        Args:
+            order: the nodes that are needed, each after its inputs.
+            values: what was fed; the values of all others are added.
+        """
+        assigned = {}
         self.count = 0
-        for node in needed_nodes(nodes, values):
+        for node in order:
             if node not in values:
-                values[node] = self._compute(node, [values[x] for x in node.inputs])
+                values[node] = self.compute(node, [values[x] for x in node.inputs])
                 self.count += 1
             if node.op == "assign":
                 assigned[node.inputs[0]] = values[node]
         self.variables.update(assigned)
-        results = [values[node] for node in nodes]
-        return results if isinstance(fetches, list | tuple) else results[0]
 
-    def _compute(self, node: Node, inputs: list[Any]) -> Any:
+    def compute(self, node: Node, inputs: list[Any]) -> Any:
+        """What one node gives, from the values of its inputs.
+
+        Raises:
+            ValueError: if it is a placeholder, which must be fed, or the operation fails.
+        """
         if node.op == "constant":
             return node.attributes["value"]
         if node.op == "variable":
@@ -88,7 +107,7 @@ class Session:
         if node.op == "placeholder":
             raise ValueError(f"placeholder {node.name!r} is not fed: give it in feed_dict")
         if node.op == "assign":
-            return _check_assigned(node, *inputs)
+            return check_assigned(node, *inputs)
         if node.op not in KERNELS:
             raise ValueError(f"{node.name!r}: nothing is known of an operation {node.op!r}")
         try:
@@ -110,20 +129,29 @@ class Session:
         """Nothing to close: `with Session() as session:` is TensorFlow's way to write it."""
 
 
+def fits(shape: Shape, wanted: Sequence[int | None]) -> bool:
+    """Whether an array's shape is as a placeholder wants it: None there stands for any length."""
+    return len(shape) == len(wanted) and all(
+        want is None or length == want for length, want in zip(shape, wanted)
+    )
+
+
 def _check_feed(node: Node, value: Any) -> Any:
     array = np.asarray(value)
     shape = node.attributes.get("shape") if node.op == "placeholder" else None
-    if shape is not None and (
-        len(shape) != array.ndim
-        or any(want is not None and want != got for want, got in zip(shape, array.shape))
-    ):
+    if shape is not None and not fits(array.shape, shape):
         raise ValueError(
             f"placeholder {node.name!r} takes shape {shape}, and was fed {array.shape}"
         )
     return array
 
 
-def _check_assigned(node: Node, old: Any, new: Any) -> Any:
+def check_assigned(node: Node, old: Any, new: Any) -> Any:
+    """The new value of a variable.
+
+    Raises:
+        ValueError: if it has another shape than the old one.
+    """
     variable = node.inputs[0]
     assert isinstance(variable, Variable)
     if np.shape(old) != np.shape(new):
