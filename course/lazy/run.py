@@ -235,7 +235,9 @@ def compiled(text: str) -> Callable[..., None]:
 def _module(text: str) -> tuple[ModuleType, bool]:
     """The source as a module, and whether it is in a file: numba keeps compiled code beside that."""
     name = f"kernel_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    folder = Path(os.environ.get("COURSE_LAZY_CACHE") or Path.home() / ".cache" / "course-lazy")
+    folder = Path(
+        os.environ.get("COURSE_LAZY_CACHE") or Path(__file__).parent / "__pycache__/kernels"
+    )
     module = ModuleType(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
