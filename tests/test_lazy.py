@@ -185,7 +185,7 @@ def test_a_chain_is_one_kernel_and_reads_its_inputs_once():
     work = kernels_of(lambda a, b: np.tanh(a * b + 1) * a - b, a, b)
     assert work.kernels == 1
     assert work.bytes == a.nbytes + b.nbytes + a.nbytes
-    assert "1 kernels" in str(work)
+    assert "1 kernel, " in str(work)
 
 
 def test_operations_fuse_into_the_sum_behind_them_and_views_cost_nothing():

@@ -76,7 +76,12 @@ class Work:
             f"{i:3}  {launch.name:12} reads {bytes_read(launch):9,} B, writes {bytes_written(launch):9,} B"
             for i, launch in enumerate(self.launches)
         ]
-        return "\n".join([*rows, f"{self.kernels} kernels, {self.bytes:,} B moved"])
+        return "\n".join(
+            [
+                *rows,
+                f"{self.kernels} kernel{'' if self.kernels == 1 else 's'}, {self.bytes:,} B moved",
+            ]
+        )
 
 
 class _Settings:
