@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from course.tensor.layout import Layout, contiguous_strides
+from course.viz import draw_layout
 
 SHAPES = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 SLICES = st.builds(
@@ -89,3 +90,22 @@ def test_what_does_not_fit_is_refused():
         matrix.expand((2, 4))
     with pytest.raises(ValueError, match="6 elements do not fit"):
         matrix.reshape((4,))
+
+
+def test_a_picture_tells_its_array_in_words():
+    layout = Layout.contiguous((2, 3)).permute((1, 0)).cut(0, slice(None, None, -2))
+    picture = draw_layout("abcdef", layout.shape, layout.strides, layout.offset, title="a view")
+    assert picture.alt == (
+        "a view: a buffer of 6 numbers, read as shape (2, 2) with strides (-2, 3) and offset 2. "
+        "Row by row: c from place 2, f from place 5; a from place 0, d from place 3."
+    )
+    assert draw_layout([1.5, 2], (4, 2), (0, 1)).image
+    assert draw_layout([1.5, 2], (2,), (1,)).image
+    for arguments, says in [
+        (("ab", (2, 2), (1, 1)), "places 0 to 2 are not all in 2 numbers"),
+        (("ab", (1, 1, 2), (2, 2, 1)), "can draw one or two axes"),
+        (("ab", (0,), (1,)), "can draw one or two axes"),
+        ((range(40), (40,), (1,)), "32 numbers at most"),
+    ]:
+        with pytest.raises(ValueError, match=says):
+            draw_layout(*arguments)

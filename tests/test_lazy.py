@@ -452,6 +452,30 @@ def test_a_replay_sees_what_was_changed_between_calls():
         assert abs(predict(x).numpy()).max() == 0
 
 
+def test_results_of_another_shape_have_memory_of_their_own():
+    """A sum is stored with axes of length 1, and handed out without them."""
+    with uncompiled():
+        total = jit(lambda x: x.sum())
+        results = [total(as_lazy(np.array([1.0, i]))) for i in range(5)]
+        assert [float(x) for x in results] == [1, 2, 3, 4, 5]
+
+        def computes_on_the_way(x):
+            y = (x * 2).reshape(1, 2)
+            y.compute()
+            return np.cumsum(y) + (y * 3).sum()
+
+        quick = jit(computes_on_the_way)
+        for i in range(5):
+            x = np.array([1.0, i])
+            expected = np.cumsum(x * 2) + (x * 6).sum()
+            assert np.array_equal(quick(as_lazy(x)).numpy(), expected)
+
+        turned = jit(lambda x: np.matmul(x, x.T) + x.reshape(3, 2).sum())
+        for i in range(5):
+            x = np.asfortranarray(numbers(3, 2, seed=i)).T
+            assert np.allclose(turned(as_lazy(x)).numpy(), x @ x.T + x.sum())
+
+
 def test_what_cannot_be_replayed_is_refused():
     _, step, x, y = mlp(optimiser=lambda p: optim.Adam(p, lr=0.01))
     with uncompiled():
@@ -473,6 +497,9 @@ def test_what_cannot_be_replayed_is_refused():
             quick(numbers(3))
         with pytest.raises(TypeError, match="got a float"):
             quick(2.0)
+        x = as_lazy(numbers(3))
+        with pytest.raises(JitError, match="two arguments are the same array"):
+            jit(lambda a, b: a - b)(x, x)
 
 
 def test_results_may_be_several_or_none():

@@ -14,6 +14,7 @@ import numpy as np
 from course.lazy.array import LazyArray, captures, compute
 from course.lazy.ir import Node, buffer, view_array
 from course.lazy.run import Launch, count, in_c_order
+from course.tensor.shapes import Shape
 
 Result = TypeVar("Result")
 
@@ -26,7 +27,7 @@ class Capture:
     """Watches one run of a function: which arrays it uses, and which it changes in place."""
 
     def __init__(self) -> None:
-        self.seen: dict[int, tuple[LazyArray, np.ndarray]] = {}  # by the id of the numbers
+        self.seen: dict[int, tuple[LazyArray, np.ndarray]] = {}  # by the id of their memory
         self.changed: dict[int, LazyArray] = {}
         self.made: dict[int, LazyArray] = {}
 
@@ -38,7 +39,8 @@ class Capture:
         """An array of others is used. If its numbers are there, note whose they are."""
         data = array._node.data
         if data is not None and id(array) not in self.changed and id(array) not in self.made:
-            self.seen.setdefault(id(data), (array, data))
+            memory = memory_of(data)
+            self.seen.setdefault(id(memory), (array, memory))
 
     def changes(self, array: LazyArray) -> None:
         """An array becomes other numbers."""
@@ -54,12 +56,14 @@ class Step:
         launch: which has the function and the constants.
         outs: the slots that it writes.
         ins: the slots that it reads.
-        views: for each of these, through which views a call reads it, the first one first.
+        shapes: for each of these, in which shape a call reads it.
+        views: and through which views, the first one first.
     """
 
     launch: Launch
     outs: list[int]
     ins: list[int]
+    shapes: list[Shape]
     views: list[tuple[Node, ...]]
 
     def __post_init__(self) -> None:
@@ -70,7 +74,7 @@ class Step:
 class Recording:
     """What a function has run, ready to be run again on other numbers.
 
-    Every array has a slot. A replay fills the slots of arguments and of what the function read; runs the
+    All memory that was used has slots. A replay fills the slots of arguments and of what the function read; runs the
     kernels; and hands out what the function changed, and its result.
     """
 
@@ -82,14 +86,18 @@ class Recording:
         self.reads: list[tuple[int, LazyArray]] = []  # slots that come from arrays of others
         self.fixed: list[int] = []  # slots of numbers that the function itself has made
         self.argument_slots = [self.slot(numbers_of(x)) for x in args]
+        if len(set(self.argument_slots)) < len(args):
+            raise JitError(
+                "two arguments are the same array: make a copy of one, for the first calls"
+            )
         for launch in launches:
             for array, _ in launch.inputs:
                 slot = self.slot(array)
                 if slot in written or slot in self.argument_slots:
                     continue
                 written.add(slot)
-                if id(array) in capture.seen:
-                    self.reads.append((slot, capture.seen[id(array)][0]))
+                if id(memory_of(array)) in capture.seen:
+                    self.reads.append((slot, capture.seen[id(memory_of(array))][0]))
                 else:
                     self.fixed.append(slot)
             written.update(self.slot(array) for array in launch.outputs)
@@ -98,6 +106,7 @@ class Recording:
                 launch,
                 [self.slot(array) for array in launch.outputs],
                 [self.slot(array) for array, _ in launch.inputs],
+                [array.shape for array, _ in launch.inputs],
                 [tuple(reversed(views)) for _, views in launch.inputs],
             )
             for launch in launches
@@ -105,16 +114,20 @@ class Recording:
         self.rows = [array.reshape(-1) for array in self.arrays]  # as kernels take them
 
     def slot(self, array: np.ndarray) -> int:
-        """The number of an array's slot."""
-        if id(array) not in self.slots:
-            self.slots[id(array)] = len(self.arrays)
-            self.arrays.append(array)
-        return self.slots[id(array)]
+        """The number of the slot of an array's memory."""
+        memory = memory_of(array)
+        if id(memory) not in self.slots:
+            self.slots[id(memory)] = len(self.arrays)
+            self.arrays.append(memory)
+        return self.slots[id(memory)]
 
     def keep(self, results: list[LazyArray], changed: list[LazyArray]) -> None:
-        """Note which slots are handed out. They get fresh memory at each replay."""
+        """Note which slots are handed out, in which shapes. They get fresh memory at each replay."""
         self.results = [self.slot(numbers_of(x)) for x in results]
+        self.shapes = [x.shape for x in results]
         self.changed = [(self.slot(numbers_of(x)), x) for x in changed]
+        for slot, owner in self.changed:
+            self.arrays[slot] = self.arrays[slot].reshape(owner.shape)
         handed_out = {*self.results, *[slot for slot, _ in self.changed]}
         self.fresh = [
             slot
@@ -140,7 +153,7 @@ class Recording:
         return [self.arrays[slot] for slot in self.results]
 
     def fill(self, slot: int, array: np.ndarray) -> None:
-        """Put another array into a slot."""
+        """Put other memory into a slot."""
         if self.arrays[slot] is not array:
             self.arrays[slot] = array
             self.rows[slot] = array.reshape(-1)
@@ -150,13 +163,13 @@ class Recording:
         if step.launch.source:
             step.launch.function(*[self.rows[slot] for slot in step.arguments], *step.constants)
             return
-        inputs = [self.arrays[slot] for slot in step.ins]
+        inputs = [self.arrays[slot].reshape(shape) for slot, shape in zip(step.ins, step.shapes)]
         for i, views in enumerate(step.views):
             for view in views:
                 inputs[i] = view_array(inputs[i], view)
         results = step.launch.function(*inputs)
         for slot, array in zip(step.outs, results if isinstance(results, tuple) else (results,)):
-            self.fill(slot, in_c_order(array))
+            self.fill(slot, in_c_order(array).reshape(self.arrays[slot].shape))
 
     def differs_from(self, other: "Recording") -> str:
         """Why a replay of this recording would not do what the other one did; "" if it would."""
@@ -173,6 +186,14 @@ class Recording:
             if not np.array_equal(now, before, equal_nan=now.dtype.kind == "f"):
                 return f"an array of shape {now.shape}, made in the function, held other numbers"
         return ""
+
+
+def memory_of(array: np.ndarray) -> np.ndarray:
+    """The array itself, or the one of which it is a reshape: both are the same memory."""
+    base = array.base
+    while isinstance(base, np.ndarray) and base.nbytes == array.nbytes and base.flags.c_contiguous:
+        array, base = base, base.base
+    return array
 
 
 def numbers_of(x: LazyArray) -> np.ndarray:
@@ -223,8 +244,9 @@ class jit(Generic[Result]):
                 if not x.is_computed:
                     compute(x)
             assert self.recording is not None
-            made = [LazyArray(buffer(x)) for x in self.recording.replay(arrays)]
-            return self.wrap(made)
+            results = self.recording.replay(arrays)
+            shaped = [x.reshape(shape) for x, shape in zip(results, self.recording.shapes)]
+            return self.wrap([LazyArray(buffer(x)) for x in shaped])
         return self.record(args, arrays)
 
     def record(self, args: tuple, arrays: list[LazyArray]) -> Result:
