@@ -21,6 +21,7 @@ FILES = {
 }
 LIMITS = Limits(30, 150)
 PER_LESSON = 2  # wrong answers of each lesson that go through both
+FULLY = ("0_start", "1_micrograd")  # of other units, a right and a wrong one go through both: time
 # Answers of each lesson that go through the sandbox here. `grader verify` proves all of them in a
 # process of its own; COURSE_WHOLE_BANK=1 sends all of them through the sandbox too.
 IN_SANDBOX = 10_000 if os.environ.get("COURSE_WHOLE_BANK") else 8
@@ -76,6 +77,8 @@ def test_both_give_the_same_marks(name: str) -> None:
     empty = {cell.id: cell.source for cell in untouched(built.solved).cells}
     versions = {"solved": solved, "untouched": empty, "otherwise right": solved | right}
     versions |= {answer.about: solved | {answer.exercise: answer.cell} for answer in some}
+    if not name.startswith(FULLY):
+        versions = {about: versions[about] for about in ("otherwise right", some[0].about)}
     for about, cells in versions.items():
         job = Job("ada", name, handed_in(built, cells))
         marks = {}
