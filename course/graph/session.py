@@ -78,7 +78,7 @@ class Session:
 
         A node that has a value already, as it was fed, is not computed. In `count` stands how many were
         computed. What `assign` nodes give is kept in `variables`, but only after all have run: in one
-        run, everything sees the variables as they were before.
+        run, everything sees the variables as they were before, and a run that fails changes none.
 
         Args:
             order: the nodes that are needed, each after its inputs.
