@@ -18,6 +18,7 @@ from grader.judge import CheckKey, Judge
 from grader.run import undone
 from grader.sandbox.recorder import STAND_IN, reseed
 from grader.sandbox.values import Encoder
+from grader.syntax import parse
 
 SEEDS = 0, 1  # two runs: what differs between them is random, and is not held against anybody
 
@@ -137,7 +138,7 @@ def _run(solved: Any, checks: dict[str, Dissected], seed: int) -> dict[str, Chec
                 reference.key.seconds = time.perf_counter() - start
                 keys[name] = reference.key
             elif nbgrader and cell.cell_type == "code":
-                _execute(ast.parse(cell.source), name, namespace, seed)
+                _execute(parse(cell.source), name, namespace, seed)
     return keys
 
 

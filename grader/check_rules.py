@@ -13,6 +13,7 @@ from course.learn.checks import BEGIN_HIDDEN, END_HIDDEN
 from grader.dissect import HELPERS, Dissected, Site, dissect, students_names
 from grader.errors import LessonTextError
 from grader.lesson_text import TextCell
+from grader.syntax import parse
 
 if TYPE_CHECKING:
     from grader.build import Built
@@ -50,7 +51,7 @@ def _error(built: "Built", cell: TextCell, row: int, message: str) -> LessonText
 
 def _check_calls(built: "Built", cell: TextCell) -> None:
     """Each helper is called plainly: its call is a statement, and its hint can be read off."""
-    tree = ast.parse(cell.source)
+    tree = parse(cell.source)
     statements = {id(x.value): x.value for x in ast.walk(tree) if isinstance(x, ast.Expr)}
     plain = {
         id(call.func): call
@@ -122,7 +123,7 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
     if len(begins) > 1:
         message = f"it has one hidden part at most, and the first begins on line {begin} of it"
         raise _error(built, cell, begins[1], message)
-    tree = ast.parse(cell.source)
+    tree = parse(cell.source)
     for statement in tree.body:
         if (statement.end_lineno or 0) > ends[0]:
             message = "the hidden part comes last: nothing may follow its end"
@@ -183,7 +184,7 @@ def _answers(source: str, begin: int, hidden: list[Site]) -> Iterator[ast.expr |
     """
     calls = [
         statement.value
-        for statement in _in_order(ast.parse(source))
+        for statement in _in_order(parse(source))
         if isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Call)
         and getattr(statement.value.func, "id", "") in HELPERS

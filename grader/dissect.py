@@ -15,6 +15,7 @@ from typing import Any
 
 from course.learn.checks import BEGIN_HIDDEN, END_HIDDEN, Call, read_call
 from grader.sandbox.recorder import STAND_IN
+from grader.syntax import parse
 
 HELPERS = ("assert_close", "assert_equal", "assert_true", "assert_raises", "assert_gradients")
 COMPARISONS = {
@@ -77,7 +78,7 @@ def dissect(source: str, students: Iterable[str]) -> Dissected:
     Raises:
         SyntaxError: if it is no Python.
     """
-    tree = ast.parse(source)
+    tree = parse(source)
     own = _students_names(tree, set(students))
     sites: list[Site] = []
     rows = enumerate(source.splitlines(), 1)
@@ -114,7 +115,7 @@ def students_names(notebook: Any) -> set[str]:
         nbgrader = cell.metadata.get("nbgrader", {})
         if cell.cell_type != "code" or not nbgrader or nbgrader.get("grade"):
             continue
-        for statement in ast.parse(cell.source).body:
+        for statement in parse(cell.source).body:
             if isinstance(statement, ast.ImportFrom):
                 if (statement.module or "").startswith("course.") and not (
                     statement.module or ""

@@ -24,6 +24,7 @@ from course.learn.checks import BEGIN_HIDDEN as BEGIN
 from course.learn.checks import END_HIDDEN as END
 from course.learn.checks import HIDDEN_FAILED, TRY
 from grader.results import Status
+from grader.syntax import parse
 
 LEAK_LENGTH = 8  # shorter lines of a hidden test give nothing away
 REMOVED = "[hidden]"
@@ -139,7 +140,7 @@ def _texts(source: str) -> set[str]:
     """The strings in a check: its hints are among them."""
     return {
         node.value
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parse(source))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
 

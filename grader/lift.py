@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from course.learn.holes import find_part
+from grader.syntax import parse
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
@@ -28,7 +29,7 @@ def lift(path: str, holes: list[str], leave_out: set[str] | None = None) -> str:
         LiftError: if there is no such part, hole or method, or a hole has no body to take out.
     """
     lines = _source(path).splitlines()
-    tree = ast.parse("\n".join(lines)).body[0]
+    tree = parse("\n".join(lines)).body[0]
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     for name in [*holes, *(leave_out or ())]:
         if name not in functions:
@@ -65,12 +66,12 @@ def splice(cell: str, answer: str, within: str | None = None) -> str:
     lines = cell.splitlines()
     places: dict[str, ast.FunctionDef | ast.ClassDef] = {}
     twice = set()
-    for definition in _definitions(ast.parse(cell), within):
+    for definition in _definitions(parse(cell), within):
         if definition.name in places:
             twice.add(definition.name)
         places[definition.name] = definition
     extra, edits = [], []
-    for node in ast.parse(answer).body:
+    for node in parse(answer).body:
         text = ast.get_source_segment(answer, node) or ""
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             extra.append(text)

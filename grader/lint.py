@@ -13,6 +13,7 @@ from course.learn.checks import BEGIN_HIDDEN, END_HIDDEN
 from grader.check_rules import lint_checks
 from grader.errors import LessonTextError
 from grader.lift import BEGIN, END
+from grader.syntax import parse
 
 if TYPE_CHECKING:
     from grader.build import Built
@@ -30,7 +31,7 @@ def lint_syntax(built: Built) -> None:
     for cell in built.text.cells:
         if cell.kind in ("plain", "check"):
             try:
-                ast.parse(cell.source)
+                parse(cell.source)
             except SyntaxError as error:
                 at = (error.lineno or 1) - 1
                 row = (cell.source.splitlines() or [""])[min(at, cell.source.count("\n"))].strip()
@@ -112,7 +113,7 @@ def _check_cells(built: Built) -> None:
     for cell, line in zip(built.solved.cells, built.lines):
         if cell.cell_type != "code":
             continue
-        tree = ast.parse(cell.source)
+        tree = parse(cell.source)
         if cell.metadata.get("nbgrader", {}).get("grade"):
             _check_check(built, cell, tree, line, known)
         elif "nbgrader" in cell.metadata:  # set-up, given and exercise cells: checks may use them

@@ -17,6 +17,7 @@ from course.learn.holes import find_part
 from grader.build import Built, Exercise
 from grader.lift import lift, splice
 from grader.paths import ROOT, shown
+from grader.syntax import parse
 
 BECOMES = "# becomes"  # stands between the code before and after, in lists and in banks
 
@@ -107,7 +108,7 @@ def _of_part(exercise: Exercise, path: str, cell: str, root: Path) -> Iterator[M
     part = find_part(path)
     file = shown(Path(inspect.getsourcefile(part) or ""), root)
     above = inspect.getsourcelines(part)[1] - 2  # `lift` puts a line with @exercise on top
-    tree = ast.parse(lift(path, [])).body[0]
+    tree = parse(lift(path, [])).body[0]
     methods = exercise.cell.options.get("holes", [])
     for function in ast.walk(tree):
         is_hole = isinstance(function, ast.FunctionDef) and function.name in methods

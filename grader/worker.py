@@ -9,6 +9,7 @@ import platform
 import re
 import socket
 import symtable
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -145,13 +146,15 @@ class Lesson:
 
 
 _lessons: dict[str, Lesson] = {}
+_unpacking = threading.Lock()
 
 
 def lesson_of_pack(pack: Pack) -> Lesson:
-    """The pack, unpacked; unpacked once in each process."""
-    if pack.digest not in _lessons:
-        _lessons[pack.digest] = Lesson(pack)
-    return _lessons[pack.digest]
+    """The pack, unpacked; unpacked once in each process, by whichever thread comes first."""
+    with _unpacking:
+        if pack.digest not in _lessons:
+            _lessons[pack.digest] = Lesson(pack)
+        return _lessons[pack.digest]
 
 
 def _grade(job: Job, pack: Pack, how: How, outcome: Outcome) -> None:
