@@ -375,6 +375,29 @@ def test_errors_come_when_the_mistake_is_made_not_later():
         Tensor([1.0], device="lazy") + Tensor([1.0])
 
 
+def test_options_of_numpys_functions_are_not_overlooked():
+    x = numbers(3, 4)
+    lazy = as_lazy(x)
+    with uncompiled():
+        assert np.add.reduce(lazy, axis=0, initial=5.0).numpy() == pytest.approx(
+            x.sum(0, initial=5)
+        )
+        assert lazy.max(axis=1, initial=1.0).numpy() == pytest.approx(x.max(1, initial=1.0))
+        assert as_lazy(np.zeros((0, 2))).min(axis=0, initial=7.0).numpy().tolist() == [7, 7]
+        single = as_lazy(x.astype("float32"))
+        assert np.add.reduce(single, axis=0, dtype="float64").dtype == "float64"
+        total = np.zeros(4)
+        assert np.add.reduce(lazy, axis=0, out=total) is total
+        assert total == pytest.approx(x.sum(0))
+        array = np.ones(4)
+        array += lazy[0]
+        assert array == pytest.approx(1 + x[0])
+        whole = as_lazy(np.arange(4))
+        with pytest.raises(TypeError, match="an array of int64 cannot become float64"):
+            whole += 0.5
+        assert as_lazy(x)[True].shape == (1, 3, 4)
+
+
 def test_numpys_other_functions_run_at_once():
     x = numbers(3, 3)
     lazy = as_lazy(x)
@@ -474,6 +497,19 @@ def test_results_of_another_shape_have_memory_of_their_own():
         for i in range(5):
             x = np.asfortranarray(numbers(3, 2, seed=i)).T
             assert np.allclose(turned(as_lazy(x)).numpy(), x @ x.T + x.sum())
+
+
+def test_replays_are_counted_and_hand_out_what_they_only_pass_on():
+    weight = as_lazy(np.array([1.0]))
+    both = jit(lambda x: (x * 2, weight))
+    with uncompiled():
+        for i in range(4):
+            with count() as work:
+                doubled, same = both(as_lazy(np.array([float(i)])))
+            assert work.kernels == 1
+            assert (doubled.numpy()[0], same.numpy()[0]) == (2 * i, 1 + i)
+            weight += 1
+            weight.compute()
 
 
 def test_what_cannot_be_replayed_is_refused():

@@ -5,7 +5,6 @@ array (`__array_ufunc__`, `__array_function__`). So the engine's functions that 
 such as softmax or Adam's step, work on lazy arrays as they are.
 """
 
-import math
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +15,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from course.lazy import ir
 from course.lazy.codegen import TEMPLATES
 from course.lazy.ir import Node
-from course.lazy.run import realise
+from course.lazy.run import Launch, realise, start
+from course.tensor.ops.products import product_shape
 from course.tensor.shapes import Shape, broadcast_shapes, fill_in_shape, normalise_axes
 
 # Arrays that had numbers and were changed in place, such as weights: they are computed with whatever is
@@ -117,20 +117,24 @@ class LazyArray(NDArrayOperatorsMixin):
     # ------------------------------------------------------------ what numpy asks
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        out = options.pop("out", None)
+        targets = options.pop("out", None)
         if method == "reduce" and ufunc in _REDUCTIONS:
-            return reduce(_REDUCTIONS[ufunc], inputs[0], **options)
-        if method == "__call__" and ufunc is np.matmul and not options:
+            result = reduce(_REDUCTIONS[ufunc], inputs[0], **options)
+        elif method == "__call__" and ufunc is np.matmul and not options:
             result = matmul(*map(as_lazy, inputs))
         elif method == "__call__" and ufunc.__name__ in TEMPLATES and not options:
             result = elementwise(ufunc, *inputs)
         else:
-            arrays = [x.numpy() if isinstance(x, LazyArray) else x for x in inputs]
-            return as_lazy(getattr(ufunc, method)(*arrays, **options))
-        if out is None:
+            result = call_at_once(getattr(ufunc, method), *inputs, **options)
+        if targets is None:
             return result
-        (target,) = out
-        return target.assign(result)
+        (target,) = targets
+        if not np.can_cast(result.dtype, target.dtype, "same_kind"):
+            raise TypeError(f"an array of {target.dtype} cannot become {result.dtype} in place")
+        if isinstance(target, LazyArray):
+            return target.assign(result)
+        np.copyto(target, result.numpy())
+        return target
 
     def __array_function__(
         self, function: Callable, types: Any, args: Sequence[Any], options: dict[str, Any]
@@ -165,7 +169,7 @@ class LazyArray(NDArrayOperatorsMixin):
 
     def __getitem__(self, key: Any) -> Any:
         parts = key if isinstance(key, tuple) else (key,)
-        if not all(p is None or p is Ellipsis or isinstance(p, int | slice) for p in parts):
+        if not all(p is None or p is Ellipsis or type(p) in (int, slice) for p in parts):
             return call_at_once(np.ndarray.__getitem__, self, key)
         n_named = sum(part is not None and part is not Ellipsis for part in parts)
         if n_named > self.ndim:
@@ -338,9 +342,9 @@ def reduce(
         op: one of REDUCTIONS.
         x: an array.
         axis: one axis, several, or None for all.
-        dtype: not to be chosen here.
+        dtype: in which to add or compare; None for numpy's choice.
         keepdims: whether the axes stay, with length 1.
-        initial: for a maximum or minimum of nothing; it must be the infinity that changes nothing.
+        initial: one more number that takes part, also where there is no other.
 
     Raises:
         ValueError: if it is the maximum or minimum of nothing.
@@ -351,21 +355,22 @@ def reduce(
     )
     if op != "sum" and initial is None and 0 in [node.shape[a] for a in axes]:
         raise ValueError(f"the {op} of no numbers: shape {node.shape}, axes {axes}")
-    if op == "sum" and node.dtype.kind in "bi":
+    if dtype is not None:
+        node = _cast(node, np.dtype(dtype))
+    elif op == "sum" and node.dtype.kind in "bi":
         node = _cast(node, np.dtype(np.int64))
     kept = tuple(1 if a in axes else n for a, n in enumerate(node.shape))
     result = Node(op, (node,), kept, node.dtype, axes) if axes else node
     if not keepdims:
         result = ir.reshape(result, tuple(n for a, n in enumerate(node.shape) if a not in axes))
-    return LazyArray(result)
+    array = LazyArray(result)
+    is_neutral = initial is None or (op == "max" and initial == -np.inf)
+    return array if is_neutral else elementwise(_UFUNCS[op], array, initial)
 
 
 def matmul(a: LazyArray, b: LazyArray) -> LazyArray:
     """a @ b, which numpy's library computes: a kernel of ours would be many times slower."""
-    if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2:][0]:
-        raise ValueError(f"@ cannot multiply shapes {a.shape} and {b.shape}")
-    rows, columns = a.shape[-2:-1], b.shape[-1:] if b.ndim > 1 else ()
-    shape = broadcast_shapes(a.shape[:-2], b.shape[:-2]) + rows + columns
+    shape = product_shape(a.shape, b.shape)
     dtype = np.result_type(a.dtype, b.dtype)
     return LazyArray(Node("call", (a.node, b.node), shape, dtype, np.matmul))
 
@@ -389,21 +394,11 @@ def call_at_once(function: Callable, *args: Any, **options: Any) -> Any:
         remaining = iter(arrays)
         return function(*_filled(args, remaining), **options)
 
-    run.__name__ = function.__name__
-    launch = launch_call(run, nodes)
-    results = [LazyArray(ir.buffer(array)) for array in launch.outputs]
-    return results[0] if len(results) == 1 else tuple(results)
-
-
-def launch_call(run: Callable, nodes: Sequence[Node]) -> Any:
-    """Run a function on computed nodes, and let everybody count it."""
-    from course.lazy.run import Launch, settings, start
-
+    run.__name__ = getattr(function, "__name__", "call")
     launch = Launch(run, [], [(node.data, ()) for node in nodes if node.data is not None], [])
     start(launch)
-    for work in settings.watchers:
-        work.launches.append(launch)
-    return launch
+    results = [LazyArray(ir.buffer(array)) for array in launch.outputs]
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 def _flat(args: Any) -> list[Any]:
@@ -424,10 +419,11 @@ def _filled(args: Any, arrays: Any) -> list[Any]:
     return filled
 
 
-def _moved(x: LazyArray, shape: Shape) -> LazyArray:
+def broadcast_to(x: LazyArray, shape: Shape) -> LazyArray:
+    """Stretched to a shape, without a copy."""
     if broadcast_shapes(x.shape, tuple(shape)) != tuple(shape):
         raise ValueError(f"shape {x.shape} cannot be stretched to {tuple(shape)}")
-    return LazyArray(ir.expand(as_lazy(x).node, tuple(shape)))
+    return LazyArray(ir.expand(x.node, tuple(shape)))
 
 
 def expand_dims(x: LazyArray, axis: Any) -> LazyArray:
@@ -448,10 +444,11 @@ def flip(x: LazyArray, axis: Any = None) -> LazyArray:
 
 
 _REDUCTIONS = {np.add: "sum", np.maximum: "max", np.minimum: "min"}
+_UFUNCS = {op: ufunc for ufunc, op in _REDUCTIONS.items()}
 _FUNCTIONS: dict[Callable, Callable] = {
     np.where: where,
     np.expand_dims: expand_dims,
-    np.broadcast_to: _moved,
+    np.broadcast_to: broadcast_to,
     np.flip: flip,
     np.transpose: lambda x, axes=None: x.transpose(axes),
     np.reshape: lambda x, shape: x.reshape(shape),
@@ -461,7 +458,5 @@ _FUNCTIONS: dict[Callable, Callable] = {
     np.min: lambda x, axis=None, keepdims=False: x.min(axis, keepdims),
     np.zeros_like: lambda x, dtype=None: full(x.shape, 0, dtype or x.dtype),
     np.ones_like: lambda x, dtype=None: full(x.shape, 1, dtype or x.dtype),
-    np.empty_like: lambda x, dtype=None: full(x.shape, 0, dtype or x.dtype),
     np.copy: lambda x: x.copy(),
-    np.prod: lambda x: math.prod(x.numpy().ravel().tolist()),
 }

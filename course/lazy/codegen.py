@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from course.lazy.ir import LEAVES, REDUCTIONS, VIEWS, Node, view_layout
+from course.lazy.ir import LEAVES, REDUCTIONS, VIEWS, Node, Views, view_layout
 from course.lazy.schedule import Kernel
 from course.tensor.layout import Layout
-
-Views = tuple[Node, ...]
 
 # How an operation is written in a kernel, by the name of numpy's function.
 TEMPLATES = {

@@ -4,12 +4,13 @@ A lazy array computes nothing. It adds a node to a graph: an operation, its inpu
 of the result. Only when somebody wants to see numbers is the graph turned into kernels.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from course.graph.session import needed_nodes
 from course.tensor.layout import Layout
 from course.tensor.shapes import Shape
 
@@ -50,6 +51,9 @@ class Node:
     def size(self) -> int:
         """How many elements the result has."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+
+Views = tuple[Node, ...]  # through which a node is seen, the last one first
 
 
 def buffer(data: np.ndarray) -> Node:
@@ -149,21 +153,10 @@ def view_array(x: np.ndarray, view: Node) -> np.ndarray:
     return x.reshape(view.arg)
 
 
-def in_order(roots: Iterable[Node]) -> list[Node]:
-    """All nodes that the roots need, each after its inputs; nothing is sought behind computed ones.
+def in_order(roots: Sequence[Node]) -> list[Node]:
+    """All nodes that the roots need, each after its inputs.
 
-    Iterative, as a graph may be deeper than Python's stack.
+    The walk is that of static graphs. Behind what has been computed it finds nothing: computed nodes
+    have given up their inputs.
     """
-    order: list[Node] = []
-    seen: set[Node] = set()
-    stack = [(root, False) for root in roots]
-    while stack:
-        node, inputs_done = stack.pop()
-        if inputs_done:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            if node.data is None:
-                stack.extend((x, False) for x in reversed(node.inputs))
-    return order
+    return cast(list[Node], needed_nodes(cast(Any, roots), {}))

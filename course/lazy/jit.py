@@ -13,7 +13,7 @@ import numpy as np
 
 from course.lazy.array import LazyArray, captures, compute
 from course.lazy.ir import Node, buffer, view_array
-from course.lazy.run import Launch, count, in_c_order
+from course.lazy.run import Launch, count, in_c_order, tell
 from course.tensor.shapes import Shape
 
 Result = TypeVar("Result")
@@ -74,15 +74,28 @@ class Step:
 class Recording:
     """What a function has run, ready to be run again on other numbers.
 
-    All memory that was used has slots. A replay fills the slots of arguments and of what the function read; runs the
-    kernels; and hands out what the function changed, and its result.
+    All memory that was used has slots. A replay fills the slots of arguments and of what the function
+    read; runs the kernels; and hands out what the function changed, and its results.
+
+    Args:
+        launches: what has been run.
+        capture: who watched it.
+        args: the function's arguments.
+        results: what it returned.
+        changed: what it changed in place.
     """
 
-    def __init__(self, launches: list[Launch], capture: Capture, args: list[LazyArray]) -> None:
+    def __init__(
+        self,
+        launches: list[Launch],
+        capture: Capture,
+        args: list[LazyArray],
+        results: list[LazyArray],
+        changed: list[LazyArray],
+    ) -> None:
         self.launches = launches
         self.slots: dict[int, int] = {}
         self.arrays: list[np.ndarray] = []
-        written: set[int] = set()
         self.reads: list[tuple[int, LazyArray]] = []  # slots that come from arrays of others
         self.fixed: list[int] = []  # slots of numbers that the function itself has made
         self.argument_slots = [self.slot(numbers_of(x)) for x in args]
@@ -90,17 +103,13 @@ class Recording:
             raise JitError(
                 "two arguments are the same array: make a copy of one, for the first calls"
             )
+        filled = set(self.argument_slots)
         for launch in launches:
             for array, _ in launch.inputs:
-                slot = self.slot(array)
-                if slot in written or slot in self.argument_slots:
-                    continue
-                written.add(slot)
-                if id(memory_of(array)) in capture.seen:
-                    self.reads.append((slot, capture.seen[id(memory_of(array))][0]))
-                else:
-                    self.fixed.append(slot)
-            written.update(self.slot(array) for array in launch.outputs)
+                self.take(array, filled, capture)
+            filled.update(self.slot(array) for array in launch.outputs)
+        for x in (*results, *changed):
+            self.take(numbers_of(x), filled, capture)
         self.steps = [
             Step(
                 launch,
@@ -112,6 +121,18 @@ class Recording:
             for launch in launches
         ]
         self.rows = [array.reshape(-1) for array in self.arrays]  # as kernels take them
+        self.keep(results, changed)
+
+    def take(self, array: np.ndarray, filled: set[int], capture: Capture) -> None:
+        """Note where an array comes from, if nothing that runs before has filled its slot."""
+        slot = self.slot(array)
+        if slot in filled:
+            return
+        filled.add(slot)
+        if id(memory_of(array)) in capture.seen:
+            self.reads.append((slot, capture.seen[id(memory_of(array))][0]))
+        else:
+            self.fixed.append(slot)
 
     def slot(self, array: np.ndarray) -> int:
         """The number of the slot of an array's memory."""
@@ -160,6 +181,7 @@ class Recording:
 
     def run(self, step: Step) -> None:
         """Run one kernel; or let numpy run one function, whose results are new arrays."""
+        tell(step.launch)
         if step.launch.source:
             step.launch.function(*[self.rows[slot] for slot in step.arguments], *step.constants)
             return
@@ -210,9 +232,9 @@ class jit(Generic[Result]):
 
     The first calls run the function. Once two calls in a row have run the same kernels, its Python no
     longer runs, only these kernels, on the new arguments. (The first call often differs, as an optimiser
-    makes its arrays then.) So all that Python decides must stay the same: shapes, and
-    numbers such as the learning rate. What changes must be an argument. What it changes in place, such as
-    weights, is changed at each call.
+    makes its arrays then.) So all that Python decides must stay the same: shapes, and numbers such as
+    the learning rate. What changes must be an argument. What it changes in place, such as weights, is
+    changed at each call.
 
     Args:
         function: takes tensors or lazy arrays, one after the other; returns one, or a tuple or list.
@@ -250,7 +272,7 @@ class jit(Generic[Result]):
         return self.record(args, arrays)
 
     def record(self, args: tuple, arrays: list[LazyArray]) -> Result:
-        """Run the function and note its kernels; the second time, compare with the first."""
+        """Run the function and note its kernels; from the second time on, compare with the last."""
         compute(*arrays)
         capture = Capture()
         captures.append(capture)
@@ -262,8 +284,7 @@ class jit(Generic[Result]):
                 compute(*outs, *changed)
         finally:
             captures.remove(capture)
-        recording = Recording(work.launches, capture, arrays)
-        recording.keep(outs, changed)
+        recording = Recording(work.launches, capture, arrays, outs, changed)
         before, self.recording = self.recording, recording
         self.runs += 1
         if before is not None:

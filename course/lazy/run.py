@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from course.lazy.codegen import Source, generate
-from course.lazy.ir import VIEWS, Node, in_order, view_array
+from course.lazy.ir import VIEWS, Node, Views, in_order, view_array
 from course.lazy.schedule import Kernel, plan, stored_nodes
-
-Views = tuple[Node, ...]
 
 
 @dataclass
@@ -76,12 +74,8 @@ class Work:
             f"{i:3}  {launch.name:12} reads {bytes_read(launch):9,} B, writes {bytes_written(launch):9,} B"
             for i, launch in enumerate(self.launches)
         ]
-        return "\n".join(
-            [
-                *rows,
-                f"{self.kernels} kernel{'' if self.kernels == 1 else 's'}, {self.bytes:,} B moved",
-            ]
-        )
+        kernels = "1 kernel" if self.kernels == 1 else f"{self.kernels} kernels"
+        return "\n".join([*rows, f"{kernels}, {self.bytes:,} B moved"])
 
 
 class _Settings:
@@ -129,7 +123,7 @@ def uncompiled() -> Iterator[None]:
 def realise(roots: Sequence[Node]) -> None:
     """Compute what these nodes say, and what has to be stored on the way; each keeps its `data`."""
     asked, roots = roots, [behind_reshapes(node) for node in roots]
-    compute([node for node in roots if node.data is None])
+    plan_and_run([node for node in roots if node.data is None])
     for node, base in zip(asked, roots):
         if node.data is None:
             node.data, node.inputs = _data(base).reshape(node.shape), ()
@@ -142,19 +136,20 @@ def behind_reshapes(node: Node) -> Node:
     return node
 
 
-def compute(roots: Sequence[Node]) -> None:
-    """Plan, and run."""
+def plan_and_run(roots: Sequence[Node]) -> None:
+    """Decide what is stored and by which kernels, and run these."""
     order = in_order(roots)
     stored = stored_nodes(roots, order, settings.fuse)
     for step in plan(order, stored, settings.fuse):
-        launch = run_kernel(step, stored) if isinstance(step, Kernel) else run_call(step, stored)
-        for work in settings.watchers:
-            work.launches.append(launch)
+        if isinstance(step, Kernel):
+            run_kernel(step, stored)
+        else:
+            run_call(step)
     for node in stored:
         node.inputs = ()  # so that the graph behind it can be freed
 
 
-def run_kernel(kernel: Kernel, stored: set[Node]) -> Launch:
+def run_kernel(kernel: Kernel, stored: set[Node]) -> None:
     """Write, compile and run one kernel."""
     source = generate(kernel, stored)
     for node in source.stores:
@@ -167,10 +162,9 @@ def run_kernel(kernel: Kernel, stored: set[Node]) -> Launch:
         source.text,
     )
     start(launch)
-    return launch
 
 
-def run_call(node: Node, stored: set[Node]) -> Launch:
+def run_call(node: Node) -> None:
     """Let numpy run one function."""
     inputs = []
     for x in node.inputs:
@@ -181,11 +175,17 @@ def run_call(node: Node, stored: set[Node]) -> Launch:
     launch = Launch(node.arg, [], inputs, [])
     start(launch)
     (node.data,) = launch.outputs
-    return launch
+
+
+def tell(launch: Launch) -> None:
+    """Let everybody who counts know of a launch."""
+    for work in settings.watchers:
+        work.launches.append(launch)
 
 
 def start(launch: Launch) -> None:
     """Run a launch on its arrays. A call's outputs are new arrays; a kernel's are there already."""
+    tell(launch)
     if launch.source:
         arrays = [*launch.outputs, *[array for array, _ in launch.inputs]]
         launch.function(*[array.reshape(-1) for array in arrays], *launch.constants)
@@ -265,8 +265,7 @@ def _module(text: str) -> tuple[ModuleType, bool]:
 def written(roots: Sequence[Node]) -> list[Source]:
     """The kernels that realising these nodes would run, as source; nothing is run.
 
-    Raises:
-        ValueError: if there is a call among them, which has no source.
+    Calls among them have no source, and are left out.
     """
     order = in_order(roots)
     stored = stored_nodes([x for x in roots if x.data is None], order, settings.fuse)
