@@ -21,10 +21,11 @@ FILES = {
 }
 LIMITS = Limits(30, 150)
 PER_LESSON = 2  # wrong answers of each lesson that go through both
-FULLY = ("0_start", "1_micrograd")  # of other units, a right and a wrong one go through both: time
+# Of other lessons, a right and a wrong answer go through both: time.
+FULLY = ("0_start", "1_micrograd/1")
 # Answers of each lesson that go through the sandbox here. `grader verify` proves all of them in a
 # process of its own; COURSE_WHOLE_BANK=1 sends all of them through the sandbox too.
-IN_SANDBOX = 10_000 if os.environ.get("COURSE_WHOLE_BANK") else 8
+IN_SANDBOX = 10_000 if os.environ.get("COURSE_WHOLE_BANK") else 6
 
 
 def spread(answers: list[Answer], count: int) -> list[Answer]:

