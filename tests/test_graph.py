@@ -95,6 +95,12 @@ def slopes(f, arrays, i, step=1e-6):
     return result
 
 
+def test_one_source_is_a_list_too():
+    x = placeholder("x")
+    with pytest.raises(TypeError, match=r"gradients\(target, \[x\]\)"):
+        gradients(x * x, x)
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("order", [1, 2])
 def test_gradients_are_derivatives(name, order):

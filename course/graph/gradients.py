@@ -45,8 +45,11 @@ def gradients(target: Node, sources: Sequence[Node]) -> list[Node]:
 
     Raises:
         LookupError: if an operation on the way has no gradient registered.
+        TypeError: if the sources are a single node; put it into a list.
         ValueError: if the target does not depend on a source.
     """
+    if isinstance(sources, Node):
+        raise TypeError(f"gradients takes a list of sources: gradients(target, [{sources.name}])")
     order = needed_nodes([target], {})
     with target.graph.as_default():
         complete = walk_back(target, order, nodes_between(order, sources))
@@ -70,7 +73,8 @@ def walk_back(target: Node, order: Sequence[Node], between: Collection[Node]) ->
 
     It starts with ones for the target. Each node's gradient is the sum of all shares that it got; then
     `input_gradients` makes the shares of its inputs. Nodes that are not `between` neither get a share nor
-    hand one on, and neither does one that got none.
+    hand one on, and neither does one that got none. A node with no input between, such as a source, is
+    not asked for shares: its operation may have no gradient.
 
     Args:
         target: the node to differentiate.
