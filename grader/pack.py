@@ -22,8 +22,9 @@ from grader.judge import CheckKey
 from grader.paths import ROOT
 
 # What may differ between two runs of the same wrong answer: where an object lies in memory, on
-# which line of a cell something stands, what names stand for.
-INCIDENTAL = re.compile(r"0x[0-9a-f]{6,}|^line \d+ |^where .*\n?", re.MULTILINE)
+# which line of a cell something stands, what names stand for, and the numbers in names such as
+# matmul_2, which count what was made before.
+INCIDENTAL = re.compile(r"0x[0-9a-f]{6,}|^line \d+ |^where .*\n?|(?<=[a-z])_\d+\b", re.MULTILINE)
 
 # The modules that a mark depends on, besides the sandbox's: when one changes, all is graded again.
 DECIDING = (
