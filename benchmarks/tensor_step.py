@@ -29,6 +29,7 @@ ROUNDS, LOSSES = 7, 5
 LR, BETAS, EPS, DECAY = 1e-3, (0.9, 0.999), 1e-8, 0.01
 MODELS = {"MLP": 8, "CNN 8x8": 8, "CNN 28x28": 28}
 ENGINES = {
+    "ours, replayed": None,
     "ours, compiled": None,
     "ours, numpy": None,
     "PyTorch": "torch",
@@ -63,8 +64,9 @@ def task(model: str) -> tuple[list[Any], Any, Any]:
     return [*conv, weights(10, n), zeros(10)], x, y
 
 
-def ours(model: str, compiled: bool) -> Step:
-    """A step of this course's engine, as the lessons write it."""
+def ours(model: str, compiled: bool, replayed: bool = False) -> Step:
+    """A step of this course's engine, as the lessons write it; or replayed, on lazy arrays."""
+    from course.lazy import jit
     from course.tensor import Tensor, use_kernels
     from course.tensor.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, optim
 
@@ -80,17 +82,20 @@ def ours(model: str, compiled: bool) -> Step:
         )  # fmt: skip
     for p, w in zip(net.parameters(), weights, strict=True):
         p.data[...] = w
+    device = "lazy" if replayed else "cpu"
+    net = net.to(device)
     optimiser = optim.AdamW(net.parameters(), LR, BETAS, EPS, DECAY)
-    x, y = Tensor(x), Tensor(y)
+    x, y = Tensor(x, device=device), Tensor(y, device=device)
 
-    def step() -> Callable[[], float]:
+    def train(x: Tensor, y: Tensor) -> Tensor:
         optimiser.zero_grad()
         loss = net(x).cross_entropy(y)
         loss.backward()
         optimiser.step()
-        return loss.item
+        return loss
 
-    return step
+    run: Any = jit(train) if replayed else train
+    return lambda: run(x, y).item
 
 
 def pytorch(model: str) -> Step:
@@ -267,6 +272,7 @@ def _next(train: Callable, state: list[Any], count: list[int]) -> float:
 
 
 STEPS: dict[str, Callable[[str], Step]] = {
+    "ours, replayed": functools.partial(ours, compiled=True, replayed=True),
     "ours, compiled": functools.partial(ours, compiled=True),
     "ours, numpy": functools.partial(ours, compiled=False),
     "PyTorch": pytorch,

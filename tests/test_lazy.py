@@ -512,13 +512,66 @@ def test_replays_are_counted_and_hand_out_what_they_only_pass_on():
             weight.compute()
 
 
-def test_what_cannot_be_replayed_is_refused():
-    _, step, x, y = mlp(optimiser=lambda p: optim.Adam(p, lr=0.01))
+@pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])
+def test_adam_counts_its_steps_in_a_replay_too(make):
+    losses = {}
+    for device in ("cpu", "lazy"):
+        _, step, x, y = mlp(device, lambda p: make(p, lr=0.05, weight_decay=0.1))
+        with uncompiled():
+            run = step if device == "cpu" else jit(step)
+            losses[device] = [run(x, y).item() for _ in range(8)]
+    assert losses["lazy"] == pytest.approx(losses["cpu"], rel=1e-5)
+
+
+def test_what_adam_keeps_moves_between_devices():
+    """Saved on one device after three steps, a fourth one on the other is the same."""
+    losses = {}
+    for first, second in (("cpu", "lazy"), ("lazy", "cpu"), ("cpu", "cpu")):
+        optimisers = []
+
+        def made(p, kept=optimisers):
+            kept.append(optim.AdamW(p, lr=0.05))
+            return kept[-1]
+
+        model, step, x, y = mlp(first, made)
+        other, go_on, x2, y2 = mlp(second, made)
+        with uncompiled():
+            for _ in range(3):
+                step(x, y)
+            other.load_state_dict(model.state_dict())
+            saved = optimisers[0].state_dict()
+            assert [kept["step"] for kept in saved["state"].values()] == [3, 3, 3, 3]
+            optimisers[1].load_state_dict(saved)
+            losses[first, second] = [go_on(x2, y2).item() for _ in range(2)]
+    for found in losses.values():
+        assert found == pytest.approx(losses["cpu", "cpu"], rel=1e-5)
+
+
+def test_what_a_function_makes_for_itself_and_changes_is_not_stored():
+    """Neither at the first run nor in a replay: `square` is forgotten when the function ends."""
+
+    def function(x):
+        square = x * x
+        square += 1
+        return square * 2
+
     with uncompiled():
-        quick = jit(step)
+        quick = jit(function)
+        for i in range(4):
+            with count() as work:
+                result = quick(as_lazy(np.array([float(i), 2.0]))).numpy()
+            assert [len(launch.outputs) for launch in work.launches] == [1]
+            assert result.tolist() == [2 * (i * i + 1), 10]
+
+
+def test_what_cannot_be_replayed_is_refused():
+    x = Tensor(numbers(8, 16, dtype="float32"), device="lazy")
+    rates = iter([0.1, 0.2, 0.3])
+    with uncompiled():
+        quick = jit(lambda x: x * next(rates))
         with pytest.raises(JitError, match="a number in kernel"):
             for _ in range(3):
-                quick(x, y)
+                quick(as_lazy(numbers(3)))
 
         noisy = jit(lambda x: x * Tensor.rand(16, device="lazy"))
         with pytest.raises(JitError, match="held other numbers"):

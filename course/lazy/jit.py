@@ -8,6 +8,7 @@ arrays, and from then on runs just these.
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -29,7 +30,9 @@ class Capture:
     def __init__(self) -> None:
         self.seen: dict[int, tuple[LazyArray, np.ndarray]] = {}  # by the id of their memory
         self.changed: dict[int, LazyArray] = {}
-        self.made: dict[int, LazyArray] = {}
+        # Of what the function makes, only what somebody keeps is of interest.
+        self.made: WeakValueDictionary[int, LazyArray] = WeakValueDictionary()
+        self.made_and_changed: WeakValueDictionary[int, LazyArray] = WeakValueDictionary()
 
     def makes(self, array: LazyArray) -> None:
         """An array is made by the function itself."""
@@ -44,8 +47,15 @@ class Capture:
 
     def changes(self, array: LazyArray) -> None:
         """An array becomes other numbers."""
-        self.sees(array)
-        self.changed[id(array)] = array
+        if id(array) in self.made:
+            self.made_and_changed[id(array)] = array
+        else:
+            self.sees(array)
+            self.changed[id(array)] = array
+
+    def all_changed(self) -> list[LazyArray]:
+        """What the function has changed, of others' arrays and of those that it made and others keep."""
+        return [*self.changed.values(), *self.made_and_changed.values()]
 
 
 @dataclass
@@ -240,8 +250,8 @@ class jit(Generic[Result]):
         function: takes tensors or lazy arrays, one after the other; returns one, or a tuple or list.
 
     Raises:
-        JitError: when called, if the third call still differed from the second (dropout does, and Adam,
-            whose step number counts up), or if an argument has another shape or dtype than before.
+        JitError: when called, if the third call still differed from the second (dropout does), or if
+            an argument has another shape or dtype than before.
     """
 
     def __init__(self, function: Callable[..., Result]) -> None:
@@ -280,7 +290,7 @@ class jit(Generic[Result]):
             with count() as work:
                 result = self.function(*args)
                 outs, self.wrap = _taken_apart(result)
-                changed = list(capture.changed.values())
+                changed = capture.all_changed()
                 compute(*outs, *changed)
         finally:
             captures.remove(capture)

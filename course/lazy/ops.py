@@ -10,6 +10,7 @@ import numpy as np
 
 from course.lazy.array import LazyArray, arange, as_lazy, call_at_once, full
 from course.tensor import numpy_ops
+from course.tensor.devices import get_device
 
 Array = Any  # a LazyArray; numpy_ops, which is used here, says ndarray
 
@@ -36,6 +37,11 @@ def ones(shape: Any, dtype: Any) -> Array:
     return full(shape, 1, dtype)
 
 
+def counter(start: int, dtype: Any) -> Array:
+    """A number that is counted up, in memory: a replay goes on counting. Python's would be a constant."""
+    return as_lazy(np.array(start, dtype))
+
+
 def assign(x: Array, index: Any, value: Any) -> None:
     """x[index] = value, in place: for whoever holds x."""
 
@@ -48,7 +54,7 @@ def assign(x: Array, index: Any, value: Any) -> None:
 
 
 def _at_once(name: str) -> Any:
-    function = getattr(numpy_ops, name)
+    function = getattr(get_device("cpu").ops, name)  # numpy_ops', or compiled, if that is switched on
 
     def run(*args: Any, **options: Any) -> Any:
         return call_at_once(function, *args, **options)

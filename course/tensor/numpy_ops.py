@@ -36,7 +36,7 @@ from numpy import (
 __all__ = [  # noqa: RUF022  (in the order of this file)
     "abs", "argmax", "argmin", "broadcast_to", "concatenate", "cos", "exp", "expand_dims", "flip",
     "log", "matmul", "maximum", "minimum", "pad", "power", "sign", "sin", "sqrt", "tanh", "transpose",
-    "where", "asarray", "to_numpy", "zeros", "ones", "copy", "cast", "reshape", "getitem", "assign",
+    "where", "asarray", "to_numpy", "zeros", "ones", "counter", "copy", "cast", "reshape", "getitem", "assign",
     "scatter_add", "sum", "max", "min", "sigmoid", "relu", "relu_backward", "gelu", "gelu_backward",
     "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "cross_entropy",
     "cross_entropy_backward", "normalise", "normalise_backward", "layer_norm", "layer_norm_backward",
@@ -69,6 +69,11 @@ def zeros(shape: Sequence[int], dtype: np.dtype) -> Array:
 def ones(shape: Sequence[int], dtype: np.dtype) -> Array:
     """An array of ones."""
     return np.ones(shape, dtype)
+
+
+def counter(start: int, dtype: np.dtype) -> int:
+    """A number that is counted up with `+= 1`, such as an optimiser's steps. Here, Python's own will do."""
+    return start
 
 
 def copy(x: Array) -> Array:

@@ -209,7 +209,7 @@ class Adam(Optimizer):
         kept = self.state.get(p)
         if kept is None:
             m, v = ops.zeros(p.shape, p.dtype), ops.zeros(p.shape, p.dtype)
-            kept = self.state[p] = {"step": 0, "m": m, "v": v}
+            kept = self.state[p] = {"step": ops.counter(0, p.dtype), "m": m, "v": v}
         kept["step"] += 1
         ops.adam_update(
             p._data,
@@ -304,14 +304,14 @@ def _check_parameter(p: Any, i: int, name: str, advice: str) -> None:
 
 def _copied(p: Tensor, kept: dict[str, Any]) -> dict[str, Any]:
     to_numpy = p.device.ops.to_numpy
-    return {name: x if isinstance(x, int) else Tensor(to_numpy(x)) for name, x in kept.items()}
+    return {name: int(x) if name == "step" else Tensor(to_numpy(x)) for name, x in kept.items()}
 
 
 def _restored(p: Tensor, number: int, kept: dict[str, Any]) -> dict[str, Any]:
     restored: dict[str, Any] = {}
     for name, x in kept.items():
-        if isinstance(x, int):
-            restored[name] = x
+        if name == "step":
+            restored[name] = p.device.ops.counter(x, p.dtype)
             continue
         if tuple(x.shape) != p.shape:
             raise ValueError(
