@@ -54,7 +54,9 @@ def assign(x: Array, index: Any, value: Any) -> None:
 
 
 def _at_once(name: str) -> Any:
-    function = getattr(get_device("cpu").ops, name)  # numpy_ops', or compiled, if that is switched on
+    function = getattr(
+        get_device("cpu").ops, name
+    )  # numpy_ops', or compiled, if that is switched on
 
     def run(*args: Any, **options: Any) -> Any:
         return call_at_once(function, *args, **options)
