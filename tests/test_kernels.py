@@ -23,6 +23,12 @@ def with_corners(x):
     return x
 
 
+def with_nans(x):
+    x = x.copy()
+    x.reshape(-1)[1::5] = np.nan
+    return x
+
+
 def cases(dtype):
     """Arguments for each function, by its name."""
     x = some(5, 7, dtype=dtype)
@@ -46,7 +52,7 @@ def cases(dtype):
         "embedding_backward": [(4, rows, x), (6, rows.astype(np.int32), x), (4, rows[:0], x[:0])],
         "im2col": [(images, *g) for g in geometry] + [(images[:, ::2, ::-1], *geometry[0]), (images[:0], *geometry[0])],
         "col2im": [(numpy_ops.im2col(images, *g) * 1.5, images.shape, *g) for g in geometry],
-        "max_pool2d": [(np.round(images), k, s) for k, s in (((2, 2), (2, 2)), ((3, 2), (1, 2)), ((7, 6), (1, 1)))],
+        "max_pool2d": [(np.round(images), k, s) for k, s in (((2, 2), (2, 2)), ((3, 2), (1, 2)), ((7, 6), (1, 1)))] + [(with_nans(images), (2, 2), (1, 1)), (with_corners(images), (2, 2), (2, 2))],
         "max_pool2d_backward": [(numpy_ops.max_pool2d(images, k, s)[1], numpy_ops.max_pool2d(images, k, s)[0], images.shape, k, s) for k, s in (((2, 2), (2, 2)), ((3, 3), (1, 1)))],
     }  # fmt: skip
     for name, options in (

@@ -310,30 +310,23 @@ def embedding_backward(slow: Callable, n_rows: int, indices: Array, grad: Array)
 def _im2col(x: Array, columns: Array, sh: int, sw: int, ph: int, pw: int) -> None:
     n, channels, kh, kw, out_h, out_w = columns.shape
     height, width = x.shape[2:]
+    # One image with its border, which stays in the processor's cache: then no window needs a question.
+    padded = np.zeros((height + 2 * ph, width + 2 * pw), x.dtype)
     for b in range(n):
         for c in range(channels):
+            for h in range(height):
+                for w in range(width):
+                    padded[h + ph, w + pw] = x[b, c, h, w]
             for i in range(kh):
                 for j in range(kw):
-                    # the windows from `first` to `last` have this pixel inside the image
-                    first = max(0, -((j - pw) // sw))
-                    last = min(out_w, (width - 1 - j + pw) // sw + 1)
-                    for u in range(out_h):
-                        row = u * sh + i - ph
-                        to = columns[b, c, i, j, u]
-                        if row < 0 or row >= height or last <= first:
+                    if sw == 1:  # neighbours to neighbours: the processor copies many at once
+                        for u in range(out_h):
                             for v in range(out_w):
-                                to[v] = 0
-                            continue
-                        for v in range(first):
-                            to[v] = 0
-                        if sw == 1:  # neighbours to neighbours: the processor copies many at once
-                            for v in range(first, last):
-                                to[v] = x[b, c, row, v + j - pw]
-                        else:
-                            for v in range(first, last):
-                                to[v] = x[b, c, row, v * sw + j - pw]
-                        for v in range(last, out_w):
-                            to[v] = 0
+                                columns[b, c, i, j, u, v] = padded[u * sh + i, v + j]
+                    else:
+                        for u in range(out_h):
+                            for v in range(out_w):
+                                columns[b, c, i, j, u, v] = padded[u * sh + i, v * sw + j]
 
 
 @in_place_of_numpy
@@ -352,25 +345,23 @@ def im2col(slow: Callable, x: Array, kernel: tuple, stride: tuple, padding: tupl
 def _col2im(columns: Array, x: Array, sh: int, sw: int, ph: int, pw: int) -> None:
     n, channels, kh, kw, out_h, out_w = columns.shape
     height, width = x.shape[2:]
+    padded = np.empty((height + 2 * ph, width + 2 * pw), x.dtype)
     for b in range(n):
         for c in range(channels):
-            for h in range(height):
-                for w in range(width):
-                    x[b, c, h, w] = 0
+            padded[:] = 0
             for i in range(kh):
                 for j in range(kw):
-                    first = max(0, -((j - pw) // sw))
-                    last = min(out_w, (width - 1 - j + pw) // sw + 1)
-                    for u in range(out_h):
-                        row = u * sh + i - ph
-                        if row < 0 or row >= height:
-                            continue
-                        if sw == 1:
-                            for v in range(first, last):
-                                x[b, c, row, v + j - pw] += columns[b, c, i, j, u, v]
-                        else:
-                            for v in range(first, last):
-                                x[b, c, row, v * sw + j - pw] += columns[b, c, i, j, u, v]
+                    if sw == 1:
+                        for u in range(out_h):
+                            for v in range(out_w):
+                                padded[u * sh + i, v + j] += columns[b, c, i, j, u, v]
+                    else:
+                        for u in range(out_h):
+                            for v in range(out_w):
+                                padded[u * sh + i, v * sw + j] += columns[b, c, i, j, u, v]
+            for h in range(height):
+                for w in range(width):
+                    x[b, c, h, w] = padded[h + ph, w + pw]
 
 
 @in_place_of_numpy
@@ -390,21 +381,23 @@ def col2im(  # noqa: D103
 
 @loop
 def _max_pool2d(x: Array, kh: int, kw: int, sh: int, sw: int, y: Array, place: Array) -> None:
-    n, channels, out_h, out_w = y.shape
-    for b in range(n):
-        for c in range(channels):
-            for u in range(out_h):
-                for v in range(out_w):
-                    best = x[b, c, u * sh, v * sw]
-                    at = 0
-                    for i in range(kh):
-                        for j in range(kw):
-                            candidate = x[b, c, u * sh + i, v * sw + j]
-                            if candidate > best:
-                                best = candidate
-                                at = i * kw + j
-                    y[b, c, u, v] = best
-                    place[b, c, u, v] = at
+    n, channels, height, width = x.shape
+    out_h, out_w = y.shape[2:]
+    x, y, place = x.reshape(-1, width), y.reshape(-1, out_w), place.reshape(-1, out_w)
+    for image in range(n * channels):
+        for u in range(out_h):
+            top = image * height + u * sh
+            for v in range(out_w):
+                best = x[top, v * sw]
+                at = 0
+                for i in range(kh):
+                    for j in range(kw):
+                        candidate = x[top + i, v * sw + j]
+                        at = i * kw + j if candidate > best else at
+                        # a nan stays, as with np.maximum
+                        best = candidate if candidate > best or candidate != candidate else best
+                y[image * out_h + u, v] = best
+                place[image * out_h + u, v] = at
 
 
 @in_place_of_numpy
