@@ -23,7 +23,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
         A tuple of lengths.
 
     Raises:
-        ValueError: if two lengths on an axis differ and neither is 1. It names the shapes and the axis.
+        ValueError: if two lengths on an axis differ and neither is 1. It names the shapes.
     """
     n_axes = max((len(shape) for shape in shapes), default=0)
     result = [1] * n_axes
