@@ -390,13 +390,14 @@ def _max_pool2d(x: Array, kh: int, kw: int, sh: int, sw: int, y: Array, place: A
             for v in range(out_w):
                 best = x[top, v * sw]
                 at = 0
+                has_nan = False  # a nan is the largest, as with np.maximum; a flag needs no branch
                 for i in range(kh):
                     for j in range(kw):
                         candidate = x[top + i, v * sw + j]
                         at = i * kw + j if candidate > best else at
-                        # a nan stays, as with np.maximum
-                        best = candidate if candidate > best or candidate != candidate else best
-                y[image * out_h + u, v] = best
+                        best = candidate if candidate > best else best
+                        has_nan |= candidate != candidate
+                y[image * out_h + u, v] = math.nan if has_nan else best
                 place[image * out_h + u, v] = at
 
 
