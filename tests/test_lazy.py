@@ -564,6 +564,18 @@ def test_what_a_function_makes_for_itself_and_changes_is_not_stored():
             assert result.tolist() == [2 * (i * i + 1), 10]
 
 
+def test_a_result_that_was_changed_in_place_is_not_overwritten_by_replays():
+    def function(x):
+        doubled = x * 2
+        doubled += 1
+        return doubled
+
+    with uncompiled():
+        quick = jit(function)
+        results = [quick(as_lazy(np.array([float(i)]))) for i in range(5)]
+        assert [x.numpy().tolist() for x in results] == [[1.0], [3.0], [5.0], [7.0], [9.0]]
+
+
 def test_what_cannot_be_replayed_is_refused():
     x = Tensor(numbers(8, 16, dtype="float32"), device="lazy")
     rates = iter([0.1, 0.2, 0.3])

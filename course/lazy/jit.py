@@ -53,9 +53,14 @@ class Capture:
             self.sees(array)
             self.changed[id(array)] = array
 
-    def all_changed(self) -> list[LazyArray]:
-        """What the function has changed, of others' arrays and of those that it made and others keep."""
-        return [*self.changed.values(), *self.made_and_changed.values()]
+    def all_changed(self, results: list[LazyArray]) -> list[LazyArray]:
+        """What the function has changed, of others' arrays and of those that it made and others keep.
+
+        Results that it made are not among them: they are handed out, and a replay makes new ones.
+        """
+        given = {id(x) for x in results}
+        kept = [x for x in self.made_and_changed.values() if id(x) not in given]
+        return [*self.changed.values(), *kept]
 
 
 @dataclass
@@ -290,7 +295,7 @@ class jit(Generic[Result]):
             with count() as work:
                 result = self.function(*args)
                 outs, self.wrap = _taken_apart(result)
-                changed = capture.all_changed()
+                changed = capture.all_changed(outs)
                 compute(*outs, *changed)
         finally:
             captures.remove(capture)

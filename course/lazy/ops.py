@@ -39,7 +39,7 @@ def ones(shape: Any, dtype: Any) -> Array:
 
 def counter(start: int, dtype: Any) -> Array:
     """A number that is counted up, in memory: a replay goes on counting. Python's would be a constant."""
-    return as_lazy(np.array(start, dtype))
+    return as_lazy(np.array(start, np.result_type(dtype, np.float32)))  # float16 counts to 2048
 
 
 def assign(x: Array, index: Any, value: Any) -> None:
@@ -54,9 +54,8 @@ def assign(x: Array, index: Any, value: Any) -> None:
 
 
 def _at_once(name: str) -> Any:
-    function = getattr(
-        get_device("cpu").ops, name
-    )  # numpy_ops', or compiled, if that is switched on
+    # numpy_ops' function, or the compiled one if these are switched on
+    function = getattr(get_device("cpu").ops, name)
 
     def run(*args: Any, **options: Any) -> Any:
         return call_at_once(function, *args, **options)

@@ -35,13 +35,13 @@ from numpy import (
 
 __all__ = [  # noqa: RUF022  (in the order of this file)
     "abs", "argmax", "argmin", "broadcast_to", "concatenate", "cos", "exp", "expand_dims", "flip",
-    "log", "matmul", "maximum", "minimum", "pad", "power", "sign", "sin", "sqrt", "tanh", "transpose",
-    "where", "asarray", "to_numpy", "zeros", "ones", "counter", "copy", "cast", "reshape", "getitem", "assign",
-    "scatter_add", "sum", "max", "min", "sigmoid", "relu", "relu_backward", "gelu", "gelu_backward",
-    "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "cross_entropy",
-    "cross_entropy_backward", "normalise", "normalise_backward", "layer_norm", "layer_norm_backward",
-    "embedding_backward", "im2col", "col2im", "max_pool2d", "max_pool2d_backward", "sgd_update",
-    "adam_update",
+    "log", "matmul", "maximum", "minimum", "pad", "power", "sign", "sin", "sqrt", "tanh",
+    "transpose", "where", "asarray", "to_numpy", "zeros", "ones", "counter", "copy", "cast",
+    "reshape", "getitem", "assign", "scatter_add", "sum", "max", "min", "sigmoid", "relu",
+    "relu_backward", "gelu", "gelu_backward", "softmax", "softmax_backward", "log_softmax",
+    "log_softmax_backward", "cross_entropy", "cross_entropy_backward", "normalise",
+    "normalise_backward", "layer_norm", "layer_norm_backward", "embedding_backward", "im2col",
+    "col2im", "max_pool2d", "max_pool2d_backward", "sgd_update", "adam_update",
 ]  # fmt: skip
 
 Array = np.ndarray
