@@ -1,0 +1,314 @@
+"""The text of the compiled engines, and the files it is kept in.
+
+Every kernel becomes a small Python module that stands for itself: numba then keeps the machine code
+beside it on disk, so that the next session need not compile again.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit, types
+
+from course.kernellab import runtime
+from course.kernellab.flatten import EXCHANGE, Flat, is_barrier
+from course.kernellab.infer import variables
+from course.kernellab.lower import CONTEXT, Lowered, Memory, clone, expression, name, site_of
+from course.kernellab.python import memory_names
+from course.kernellab.split import Split
+
+ATOMICS = [n for n in dir(runtime) if n.startswith("atomic_")]
+HELPERS = {
+    **{f"_{n}": n for n in ATOMICS},
+    **{f"_{n}": n for n in ("clz", "ffs", "brev", "fma", "selp", "cbrt", "put", "get", "inside")},
+    **{f"_{n}": n for n in ("ballot", "present", "count_true", "all_true", "source_lane")},
+    "_popc": "bits_of",
+    "_matching": "matching_values",
+}
+HEADER = "import math as _math\n\nimport numpy as _np\nfrom numba import njit as _njit\n\n"
+HEADER += "from course.kernellab.runtime import (\n"
+HEADER += "".join(f"    {there} as {here},\n" for here, there in HELPERS.items()) + ")\n"
+
+DIMS = [n for n in CONTEXT if n.startswith(("_blockDim", "_gridDim"))]
+THREAD_ARGS = "_thread, _blockIdx_x, _blockIdx_y, _blockIdx_z"
+JIT = '@_njit(error_model="numpy"{cache})\n'
+
+
+def infer_variables(flat: Flat, arguments: list[types.Type]) -> dict[str, types.Type | None]:
+    """The types of a flat kernel's variables, for these types of arguments."""
+    text = "\n".join(_devices(flat, set(), False))
+    params = [*flat.kernel.params, *CONTEXT, *EXCHANGE, "_fault", *memory_names(flat.kernel)]
+    params += [f"_local{i}" for i in range(len(flat.locals))]
+    body = [_plain(clone(statement)) for statement in flat.body]
+    text += "\n" + _function("_kernel", params, body or [ast.Pass()])
+    environment = {"_np": np, "_math": __import__("math"), "_njit": njit}
+    environment |= {here: getattr(runtime, there) for here, there in HELPERS.items()}
+    exec(compile(text, "<types>", "exec"), environment)
+    tables = flat.kernel.tables
+    extra = [types.int64] * len(CONTEXT) + [numba.typeof(np.empty(1, d)) for d in EXCHANGE_DTYPES]
+    extra += [numba.typeof(np.empty(1, np.int64))]
+    extra += [_memory_type(m) for m in tables.shared]
+    extra += [numba.typeof(array) for array in tables.constants]
+    extra += [_memory_type(m) for m in flat.locals]
+    return variables(environment["_kernel"], [*arguments, *extra])
+
+
+EXCHANGE_DTYPES = (np.float64, np.int64, np.int64)
+
+
+def _memory_type(memory: Memory) -> types.Type:
+    return numba.typeof(np.empty((1,) * max(1, len(memory.shape)), memory.dtype))
+
+
+class _Plain(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        return ast.copy_location(ast.Pass(), node) if is_barrier(node) else node
+
+
+def _plain(node: ast.stmt) -> ast.stmt:
+    """A statement without its barriers."""
+    return _Plain().visit(node)
+
+
+# ------------------------------------------------------------------------------- pieces of text
+
+
+class _Bounds(ast.NodeTransformer):
+    """Puts `_inside(...)` around the indices of the sites that are to be checked."""
+
+    def __init__(self, sites: set[int] | None) -> None:
+        self.sites = sites
+
+    def wanted(self, node: ast.AST) -> bool:
+        site = site_of(node)
+        return site >= 0 and (self.sites is None or site in self.sites)
+
+    def wrap(self, array: ast.expr, index: ast.expr, site: int) -> ast.expr:
+        text = f"_inside({ast.unparse(array)}, _index, {site}, _fault, {THREAD_ARGS})"
+        call = expression(text)
+        call.args[1] = index  # type: ignore[attr-defined]
+        return call
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        self.generic_visit(node)
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if self.wanted(node) and not any(isinstance(part, ast.Slice) for part in parts):
+            node.slice = self.wrap(node.value, node.slice, site_of(node))
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        function = node.func.id if isinstance(node.func, ast.Name) else ""
+        if function.startswith("_atomic_") and self.wanted(node):
+            node.args[1] = self.wrap(node.args[0], node.args[1], site_of(node))
+        device = getattr(node, "device", None)
+        if device is not None:
+            node.args += [name(n) for n in (*CONTEXT, "_fault", "_thread", *memory_names(device))]
+        if function == "_threadfence":
+            return ast.Constant(None)
+        return node
+
+
+def _function(label: str, params: list[str], body: list[ast.stmt]) -> str:
+    tree = ast.FunctionDef(label, ast.arguments([], [ast.arg(p) for p in params], None, [], [], None, []), body, [])
+    if sys.version_info >= (3, 12):
+        tree.type_params = []
+    return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+def _devices(flat: Flat, sites: set[int] | None, cache: bool) -> list[str]:
+    """The device functions that stay functions, innermost first."""
+    out = []
+    for device in reversed(flat.devices):
+        body = [_Bounds(sites).visit(clone(statement)) for statement in device.body]
+        local = [_allocate(f"_local{i}", memory) for i, memory in enumerate(device.locals)]
+        params = [*device.params, *CONTEXT, "_fault", "_thread", *memory_names(device)]
+        out.append(JIT.format(cache="") + _function(device.name, params, [*local, *body]))
+    return out
+
+
+def _allocate(label: str, memory: Memory, threads: str = "") -> ast.stmt:
+    shape = ", ".join([threads, *map(str, memory.shape)] if threads else map(str, memory.shape))
+    return ast.parse(f"{label} = _np.empty(({shape},), _np.{_dtype(memory.dtype)})").body[0]
+
+
+def _dtype(dtype: np.dtype) -> str:
+    return "bool_" if dtype.kind == "b" else dtype.name
+
+
+def shared_memory(kernel: Lowered) -> list[str]:
+    """Lines that reserve a block's shared memory."""
+    lines = []
+    for i, memory in enumerate(kernel.tables.shared):
+        dtype = _dtype(memory.dtype)
+        if memory.shape:
+            shape = ", ".join(map(str, memory.shape))
+            lines.append(f"_shared{i} = _np.empty(({shape},), _np.{dtype})")
+        else:
+            size = memory.dtype.itemsize
+            lines.append(
+                f"_shared{i} = _dynamic[: _dynamic.size // {size} * {size}].view(_np.{dtype})"
+            )
+    return lines
+
+
+def _indent(lines: list[str], by: int) -> str:
+    return "".join(" " * by + line + "\n" for text in lines for line in text.splitlines())
+
+
+# ------------------------------------------------------------------------------- the split engine
+
+
+def launch_params(flat: Flat) -> list[str]:
+    """What a compiled launch is called with."""
+    constants = [f"_const{i}" for i in range(len(flat.kernel.tables.constants))]
+    return [*flat.kernel.params, *DIMS, "_fault", "_dynamic", *constants]
+
+
+def split_source(
+    flat: Flat, kinds: dict[str, types.Type | None], sites: set[int] | None
+) -> str:
+    """A whole launch as one function, `launch`.
+
+    Args:
+        flat: the kernel.
+        kinds: the types of its variables.
+        sites: those whose indices are checked; None for all.
+    """
+    head = HEADER + "\n\n" + "\n\n".join(_devices(flat, sites, True)) + "\n\n"
+    if not flat.has_barriers:
+        return head + _without_barriers(flat, sites)
+    split = Split(flat, kinds)
+    lines = shared_memory(flat.kernel)
+    lines.append("_threads = _blockDim_x * _blockDim_y * _blockDim_z")
+    if any(n in ast.unparse(s) for s in flat.body for n in EXCHANGE):
+        lines += ["_floats = _np.zeros(_threads, _np.float64)"]
+        lines += ["_integers = _np.zeros(_threads, _np.int64)"]
+        lines += ["_votes = _np.zeros(_threads, _np.int64)"]
+    lines += [f"{mask} = _np.empty(_threads, _np.bool_)" for mask in split.masks]
+    for variable, dtype in split.expanded.items():
+        lines.append(f"_all_{variable} = _np.empty(_threads, _np.{_dtype(dtype)})")
+    for i, memory in enumerate(flat.locals):
+        lines.append(ast.unparse(_allocate(f"_all_local{i}", memory, "_threads")))
+    changed = [p for p in flat.kernel.params if p in split.known.assigned]
+    lines += [f"_given_{p} = {p}" for p in changed]
+    body: list[str] = ["_thread = 0"]
+    body += [f"{p} = _given_{p}" for p in changed if p not in split.expanded]
+    body += [f"_all_{p}[:] = _given_{p}" for p in changed if p in split.expanded]
+    for statement in split.body:
+        tree = _Bounds(sites).visit(ast.fix_missing_locations(statement))
+        body.append(ast.unparse(ast.fix_missing_locations(tree)))
+    text = JIT.format(cache=", cache=True") + f"def launch({', '.join(launch_params(flat))}):\n"
+    text += _indent(lines, 4) + BLOCKS + _indent(body or ["pass"], 16)
+    return head + text
+
+
+BLOCKS = (
+    "    for _blockIdx_z in range(_gridDim_z):\n"
+    "        for _blockIdx_y in range(_gridDim_y):\n"
+    "            for _blockIdx_x in range(_gridDim_x):\n"
+)
+THREADS = (
+    "                for _threadIdx_z in range(_blockDim_z):\n"
+    "                    for _threadIdx_y in range(_blockDim_y):\n"
+    "                        for _threadIdx_x in range(_blockDim_x):\n"
+)
+
+
+def _without_barriers(flat: Flat, sites: set[int] | None) -> str:
+    """Threads that never meet: a function for one thread, called in a loop."""
+    local = [f"_local{i}" for i in range(len(flat.locals))]
+    hidden = [*CONTEXT, "_fault", *memory_names(flat.kernel), *local]
+    body = [_Bounds(sites).visit(clone(statement)) for statement in flat.body]
+    uses = any("_thread" == n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name))
+    if uses:
+        body = ast.parse(f"_thread = {_LINEAR}").body + body
+    text = JIT.format(cache="") + _function("_one_thread", [*flat.kernel.params, *hidden], body)
+    lines = shared_memory(flat.kernel)
+    lines += [ast.unparse(_allocate(f"_local{i}", m)) for i, m in enumerate(flat.locals)]
+    call = f"_one_thread({', '.join([*flat.kernel.params, *hidden])})"
+    text += "\n\n" + JIT.format(cache=", cache=True")
+    text += f"def launch({', '.join(launch_params(flat))}):\n" + _indent(lines, 4)
+    return text + BLOCKS + THREADS + _indent([call], 28)
+
+
+_LINEAR = "_threadIdx_x + _blockDim_x * (_threadIdx_y + _blockDim_y * _threadIdx_z)"
+
+
+# ------------------------------------------------------------------------------ the gen engine
+
+
+def gen_source(flat: Flat) -> str:
+    """One thread as a generator, `thread`, that yields the level of the barrier it waits at."""
+
+    class Yields(ast.NodeTransformer):
+        def visit_Expr(self, node: ast.Expr) -> ast.AST:
+            if not is_barrier(node):
+                return self.generic_visit(node)
+            level = node.value.args[0]  # type: ignore[attr-defined]
+            return ast.copy_location(ast.Expr(ast.Yield(level)), node)
+
+    params = [*flat.kernel.params, *CONTEXT, *EXCHANGE, "_fault", *memory_names(flat.kernel)]
+    body = [Yields().visit(_Bounds(None).visit(clone(statement))) for statement in flat.body]
+    local = [_allocate(f"_local{i}", memory) for i, memory in enumerate(flat.locals)]
+    start = ast.parse(f"_thread = {_LINEAR}").body
+    text = JIT.format(cache="") + _function("thread", params, [*start, *local, *body])
+    return HEADER + "\n\n" + "\n\n".join(_devices(flat, None, False)) + "\n\n" + text
+
+
+# ---------------------------------------------------------------------------------------- files
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: KERNELLAB_CACHE, else beside this package, else temporary."""
+    if chosen := os.environ.get("KERNELLAB_CACHE"):
+        return Path(chosen)
+    here = Path(__file__).parent / "__pycache__" / "kernels"
+    try:
+        here.mkdir(parents=True, exist_ok=True)
+        if os.access(here, os.W_OK):
+            return here
+    except OSError:
+        pass
+    return Path(tempfile.gettempdir()) / f"kernellab-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+
+
+def _fingerprint() -> str:
+    """Changes whenever the generated text could come to mean something else."""
+    text = Path(runtime.__file__).read_bytes() + numba.__version__.encode()
+    return hashlib.sha256(text).hexdigest()[:8]
+
+
+def load(source: str, label: str) -> ModuleType:
+    """The module with this source, from a file that numba can keep machine code beside."""
+    digest = hashlib.sha256((source + _fingerprint()).encode()).hexdigest()[:16]
+    module_name = f"kernellab_{label}_{digest}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    folder = cache_folder()
+    path = folder / f"{module_name}.py"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed: another process never sees half a file.
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(source)
+        os.replace(temporary, path)
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+Compiled = Callable[..., Any]
