@@ -139,6 +139,8 @@ def binary(symbol: str, counts: Counts) -> Callable[[Any, Any], Any]:
             return _same, _same, _same, function, 0
         (a, b), result = found
         is_float = issubclass(result, np.floating)
+        if issubclass(result, np.integer):
+            a = b = result  # uint64 and int64 meet in int64, for which numpy has no rule
         compute = function
         if symbol == "Pow":
             compute = _power(result)

@@ -46,15 +46,15 @@ JIT = '@_njit(error_model="numpy"{cache})\n'
 def infer_variables(flat: Flat, arguments: list[types.Type]) -> dict[str, types.Type | None]:
     """The types of a flat kernel's variables, for these types of arguments."""
     text = "\n".join(_devices(flat, set(), False))
-    params = [*flat.kernel.params, *CONTEXT, *EXCHANGE, "_fault", *memory_names(flat.kernel)]
-    params += [f"_local{i}" for i in range(len(flat.locals))]
-    body = [_plain(clone(statement)) for statement in flat.body]
+    params = [*flat.kernel.params, *CONTEXT, "_thread", *EXCHANGE, "_fault"]
+    params += memory_names(flat.kernel) + [f"_local{i}" for i in range(len(flat.locals))]
+    body = [_Bounds(set()).visit(_plain(clone(statement))) for statement in flat.body]
     text += "\n" + _function("_kernel", params, body or [ast.Pass()])
     environment = {"_np": np, "_math": __import__("math"), "_njit": njit}
     environment |= {here: getattr(runtime, there) for here, there in HELPERS.items()}
     exec(compile(text, "<types>", "exec"), environment)
     tables = flat.kernel.tables
-    extra = [types.int64] * len(CONTEXT) + [numba.typeof(np.empty(1, d)) for d in EXCHANGE_DTYPES]
+    extra = [types.int64] * (len(CONTEXT) + 1) + [numba.typeof(np.empty(1, d)) for d in EXCHANGE_DTYPES]
     extra += [numba.typeof(np.empty(1, np.int64))]
     extra += [_memory_type(m) for m in tables.shared]
     extra += [numba.typeof(array) for array in tables.constants]

@@ -35,6 +35,7 @@ from course.kernellab.lower import (
     site_of,
     statements,
 )
+from course.kernellab.webs import rename_webs
 
 BLOCK, WARP = 0, 1
 """The levels of `_barrier`: who waits for whom."""
@@ -55,12 +56,14 @@ class Flat:
         body: its statements.
         locals: local arrays, those of written-out device functions included.
         devices: the device functions that are still called.
+        variables: {name in the body: the variable it is a life of}; see webs.py.
     """
 
     kernel: Lowered
     body: list[ast.stmt]
     locals: list[Memory]
     devices: list[Lowered] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def has_barriers(self) -> bool:
@@ -77,7 +80,8 @@ def flatten(kernel: Lowered) -> Flat:
     """
     pass_ = _Flatten(kernel)
     body = pass_.block(kernel.body)
-    return Flat(kernel, body, pass_.locals, list(pass_.devices.values()))
+    known = rename_webs(body, kernel.params)
+    return Flat(kernel, body, pass_.locals, list(pass_.devices.values()), known)
 
 
 def is_barrier(node: ast.AST) -> bool:
@@ -123,8 +127,11 @@ class _Flatten(ast.NodeTransformer):
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
         out: list[ast.stmt] = []
         for statement in body:
-            out += self.statement(clone(statement)) if _work(statement) else [clone(statement)]
-        return out
+            if isinstance(statement, ast.Expr) and called(statement.value) == "_threadfence":
+                continue  # one core: what is written is seen
+            work = _work(statement) or any(called(n) == "_threadfence" for n in ast.walk(statement))
+            out += self.statement(clone(statement)) if work else [clone(statement)]
+        return out or [ast.Pass()]
 
     def statement(self, node: Any) -> list[ast.stmt]:
         if isinstance(node, (ast.If, ast.While, ast.For)) and node.orelse:
@@ -190,7 +197,7 @@ class _Flatten(ast.NodeTransformer):
         what = function[1:]
         self.count += 1
         number = self.count
-        args = [ast.unparse(argument) for argument in node.args]
+        args = [f"({ast.unparse(argument)})" for argument in node.args]
         if what in ("syncthreads", "syncwarp"):
             self.wait(node, BLOCK if what == "syncthreads" else WARP)
             return ast.Constant(None)

@@ -1,6 +1,5 @@
 """Types: what the CUDA compiler says of a kernel, and what numba makes of its variables."""
 
-import ast
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -138,20 +137,20 @@ def _widens(kind: types.Type, to: types.Type) -> bool:
     return bool(np.can_cast(source, target))
 
 
-def scalar_types(found: dict[str, types.Type | None]) -> dict[str, type]:
-    """The variables that are floats, with their numpy types: those that need a conversion."""
+def scalar_types(
+    found: dict[str, types.Type | None], variables: dict[str, str]
+) -> dict[str, type]:
+    """The variables that are floats, with their numpy types: those that need a conversion.
+
+    Args:
+        found: types by name.
+        variables: {name: the variable that it is a life of}. Lives of different types: left out.
+    """
+    kinds: dict[str, set[types.Type | None]] = {}
+    for name, kind in found.items():
+        kinds.setdefault(variables.get(name, name), set()).add(kind)
     return {
         variable: numpy_support.as_dtype(kind).type
-        for variable, kind in found.items()
-        if isinstance(kind, types.Float)
-    }
-
-
-def names_stored(body: list[ast.stmt]) -> set[str]:
-    """All variables that are assigned somewhere."""
-    return {
-        node.id
-        for statement in body
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        for variable, several in kinds.items()
+        if len(several) == 1 and isinstance(kind := next(iter(several)), types.Float)
     }

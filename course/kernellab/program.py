@@ -138,7 +138,7 @@ class Typed:
     def scalars(self) -> dict[str, type]:
         """Floating variables, with their types; empty where numba cannot say."""
         try:
-            return scalar_types(self.kinds)
+            return scalar_types(self.kinds, self.flat.variables)
         except Unsupported:
             return {}
 

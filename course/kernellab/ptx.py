@@ -224,10 +224,17 @@ class Assembly:
             names = own.floats[line]
             written = ", ".join(f"float32({name})" for name in names)
             return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} float64 here: write {written}."
-        if own and "/" in own.text(line).split("#")[0].replace("//", ""):
+        if own and _divides(own.text(line)):
             return "A division by an integer gives float64: write float32(n) for an integer n."
         for name, at, floats in self._candidates(own, line):
             return f"It may come from {self._where(name, at)}: write float32({floats[0]}) there."
+        for other in self.code:
+            listing = next((x for x in self.listings if x.name == other.function), None)
+            if other.is_float64 and listing and _divides(listing.text(other.line)):
+                where = self._where(other.function, other.line)
+                return (
+                    f"It may come from the division in {where}: write float32(n) for an integer n."
+                )
         return (
             "An int64 (an index, a size) beside a float32 gives float64: write float32(n) for an "
             "integer n."
@@ -295,6 +302,10 @@ class Assembly:
         ]
         major, minor = self.cc
         return f"{self.kernel}, sm_{major}{minor}: " + ", ".join(filter(None, facts))
+
+
+def _divides(text: str) -> bool:
+    return "/" in text.split("#")[0].replace("//", "")
 
 
 FLOAT_BITS = {"float16": 16, "float32": 32, "complex64": 32, "float64": 64, "complex128": 64}
@@ -610,10 +621,10 @@ MISSING = {"DynamicLibNotFoundError", "NvvmSupportError", "CudaSupportError", "N
 def _explained(error: Exception, kernel: str) -> Exception:
     """The error to raise instead of one that came out of the compiler."""
     kinds, message = {kind.__name__ for kind in type(error).__mro__}, str(error)
+    if "compute capability" in message:
+        return ValueError(f"this compiler does not make code for that GPU: {message}")
     if kinds & MISSING or re.search(r"libnvvm|libnvrtc|libdevice", message):
         return unavailable(message)
-    if "CCSupportError" in kinds:
-        return ValueError(f"this compiler is too new for that GPU: {message}")
     if "nvvmError" in kinds:
         return RuntimeError(f"NVIDIA's compiler failed on {kernel}: {message}")
     return Refused(f"{kernel}: {_shortened(error)}")
@@ -756,7 +767,7 @@ def read_report(report: str) -> tuple[int | None, int | None, int | None]:
 def shared_bytes(ptx: str) -> int:
     """Bytes of a block's shared memory that PTX declares; dynamic shared memory is not there."""
     declared = re.findall(
-        r"(?m)^\s*\.shared\s+(?:\.align\s+\d+\s+)?\.[a-z](\d+)\s+\S+?(?:\[(\d+)\])?;", ptx
+        r"(?m)\.shared\s+(?:\.align\s+\d+\s+)?\.[a-z](\d+)\s+[\w$]+(?:\[(\d+)\])?;", ptx
     )
     return sum(int(bits) // 8 * int(count or 1) for bits, count in declared)
 
@@ -892,12 +903,15 @@ def _floats(source: FunctionSource, doubles: set[str]) -> Iterator[tuple[int, st
             if re.fullmatch(r"u?int\d+|b?float(16|32)|complex64", name):
                 for arg in node.args:
                     converted.update((id(arg), id(getattr(arg, "operand", arg))))
-    for node in ast.walk(source.tree):
+    nodes = [node for node in ast.walk(source.tree) if isinstance(node, ast.expr)]
+    for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
         if id(node) in converted:
             continue
-        if isinstance(node, ast.Constant) and isinstance(node.value, float):
-            yield node.lineno, ast.unparse(node)
+        if isinstance(node, ast.Constant):
+            double = isinstance(node.value, float)
         elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
-            double = isinstance(node, ast.Name) and node.id in doubles
-            if double or isinstance(source.value(node), float):
-                yield node.lineno, ast.unparse(node)
+            double = ast.unparse(node) in doubles or isinstance(source.value(node), float)
+        else:
+            double = False
+        if double:
+            yield node.lineno, ast.unparse(node)

@@ -125,8 +125,6 @@ class _Python(ast.NodeTransformer):
             text = f"_local{number} = _local_array(_memory_{function.name}_{number})"
             body += statements(text)
         body += self.block(function.body)
-        if function.meets and not any(isinstance(n, ast.Yield) for s in body for n in ast.walk(s)):
-            body.append(ast.Expr(ast.Yield(ast.Constant(None))))  # pragma: no cover
         hidden = [*HIDDEN, *memory_names(function)]
         params = [*function.params, *hidden]
         tree = clone(function.source.tree)

@@ -26,7 +26,7 @@ from numba.np import numpy_support
 
 from course.kernellab.errors import Unsupported
 from course.kernellab.flatten import Flat, is_barrier
-from course.kernellab.lower import CONTEXT, assign, clone, expression, name, statements
+from course.kernellab.lower import assign, clone, expression, name, statements
 from course.kernellab.uniform import THREAD_NAMES, Loop, Uniformity, has_barrier
 
 
@@ -232,7 +232,7 @@ class Split:
         return self.masks[-1]
 
     def _region(self, body: list[ast.stmt], chain: list[str]) -> list[ast.stmt]:
-        if all(isinstance(s, ast.Pass) for s in body):
+        if all(isinstance(s, ast.Pass) and not hasattr(s, "clears") for s in body):
             return []
         place: Any = ast.Pass()
         place.region = Region(body, chain[-1] if chain else None)
@@ -247,10 +247,11 @@ class Split:
             target = node.targets[0]
             return isinstance(target, ast.Name) and target.id in self.known.uniform
         if isinstance(node, ast.If):
-            return any(self._is_apart(inner) for inner in (*node.body, *node.orelse)) or (
-                bool(_escapes(node)) and self.known.is_uniform(node.test)
-            )
-        return isinstance(node, (ast.Break, ast.Continue, ast.Return))
+            if _escapes(node) and self.known.is_uniform(node.test):
+                return True
+            inner = [n for n in (*node.body, *node.orelse) if not isinstance(n, EXITS)]
+            return any(self._is_apart(n) for n in inner)
+        return isinstance(node, EXITS)
 
     def _split(
         self, body: list[ast.stmt], chain: list[str], around: list[Around]
@@ -551,4 +552,4 @@ def _continues(node: Any) -> bool:
     return find(node.body)
 
 
-CONTEXT_NAMES = set(CONTEXT)
+EXITS = (ast.Break, ast.Continue, ast.Return)

@@ -250,7 +250,7 @@ def width_of(words: str, size: int = NORMAL, *, code: bool = False, bold: bool =
     """How wide a text is at most, in pixels: readers' fonts differ, so this takes a wide one."""
     if code:
         return 0.61 * size * len(words)
-    return size * sum(map(_share, words)) * (1.1 if bold else 1.0)
+    return size * sum(map(_share, words)) * (1.13 if bold else 1.0)
 
 
 def _share(character: str) -> float:

@@ -128,14 +128,21 @@ class Uniformity:
         for store in self.stores[variable]:
             if not self.is_uniform(store.value):
                 return False
+            if store.loop_target:
+                if not self._same_counter(variable, store):
+                    return False
+                if not self._used_behind(variable, store):
+                    continue  # the same for all that are in the loop, whoever that is
             if not all(self.is_uniform(control) for control in store.controls):
                 return False
             loops = store.loops[:-1] if store.loop_target else store.loops
             if any(self.diverges(loop) for loop in loops):
                 return False
-            if store.loop_target and not self._same_counter(variable, store):
-                return False
         return True
+
+    def _used_behind(self, variable: str, store: Store) -> bool:
+        loop = store.loops[-1]
+        return any(loop not in around for _, around in self.uses.get(variable, ()))
 
     def _same_counter(self, variable: str, store: Store) -> bool:
         """Whether a loop's variable is the same for all threads, in the loop and behind it."""
@@ -144,8 +151,7 @@ class Uniformity:
         if any(loop in other.loops for other in others):
             return False  # assigned in its own loop
         # Behind a loop that threads leave at different times, each has another value.
-        outside = any(loop not in around for _, around in self.uses.get(variable, ()))
-        return not (outside and self.diverges(loop))
+        return not (self._used_behind(variable, store) and self.diverges(loop))
 
     def diverges(self, loop: Loop) -> bool:
         """Whether some threads leave a loop, or skip a part of it, while others do not."""

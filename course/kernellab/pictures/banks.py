@@ -124,7 +124,7 @@ def draw_banks(report: Report, site: Site | int | None = None, request: int = 0)
 
     labels = label_rows(accesses, lambda access: named(access.array, access.index))
     y = draw_rows(canvas, y, lanes, labels, background, lambda word: served.words[word] > 1) + 8
-    canvas.text(MARGIN + LEFT - 6, y + HIGH / 2, "words of it", size=SMALL, anchor="end")
+    canvas.text(MARGIN + LEFT - 6, y + HIGH / 2, "words asked of it", size=SMALL, anchor="end")
     for bank, count in enumerate(served.words):
         fill = PALE_BLUE if count else PALE
         x = column_x(bank)
@@ -154,8 +154,7 @@ def _sentences(
     served: Turns,
 ) -> list[str]:
     """What the picture says: who, the turns, the banks, all requests together."""
-    verb = {"load": "loads", "store": "stores", "atomic": "updates"}.get(site.kind, "accesses")
-    ways = f"{served.ways}-way bank conflict" if served.ways > 1 else "no bank conflict"
+    ways = f"with a {served.ways}-way" if served.ways > 1 else "without a"
     busy = {bank for bank, count in enumerate(served.words) if count == served.ways}
     banks = f"bank {ranges(busy)}" if len(busy) == 1 else f"banks {ranges(busy)}"
     each = "" if len(busy) == 1 else "each of "
@@ -164,8 +163,8 @@ def _sentences(
     else:
         most = f"It asks {each}{banks} for one word."
     said = [
-        f"{site} {verb} {accesses[0].array}: {ways}",
-        f"Request {request} of {requests}, {where(accesses)}: {counted(served.taken, 'turn')} of "
+        f"line {site.line}, {site.text}: a {site.kind} {ways} bank conflict",
+        f"Request {request} (of {requests}), {where(accesses)}: {counted(served.taken, 'turn')} of "
         f"shared memory; without conflicts {served.ideal}. {most}",
     ]
     if served.ideal > 1:

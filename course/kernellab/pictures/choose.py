@@ -115,6 +115,13 @@ def place_of(report: Report, thread: int) -> Triple:
     return thread % wide, thread // wide % high, thread // wide // high
 
 
+def called(report: Report, thread: int) -> str:
+    """A thread's place in its block, with a number for each axis that the block has."""
+    axes = max((axis for axis in range(3) if report.block[axis] > 1), default=0) + 1
+    place = place_of(report, thread)[:axes]
+    return str(place[0]) if axes == 1 else f"({', '.join(map(str, place))})"
+
+
 def named(array: str, index: Iterable[int]) -> str:
     """`tile[2, 3]`."""
     return f"{array}[{', '.join(map(str, index))}]"

@@ -24,7 +24,7 @@ from course.kernellab.svg import (
 
 AROUND = 2  # source lines before and after the fault's own
 LINE, CELL, HIGH = 18, 40, 24  # pixels
-SIDE = 4  # cells to each side of the element; above and below half as many
+SIDE = 6  # cells to each side of the element; above and below, fewer
 CODE_WIDTH = 500
 VERBS = {
     "load": "reads",
@@ -134,13 +134,14 @@ def _draw_element(canvas: Canvas, y: float, report: Report, fault: Fault) -> flo
     """The cells around the element, and arrows to it from the threads."""
     shape = report.arrays.get(fault.array or "")
     index = fault.index
-    if fault.array is None or index is None or not index:
-        return _draw_threads(canvas, y, fault, None)
+    if fault.array is None or not index:
+        # The source lines have said who does what, unless there are none.
+        return y if fault.sites else _draw_threads(canvas, y, fault, None)
     if shape is None or len(shape) != len(index):
         canvas.text(MARGIN, y + 8, f"element {named(fault.array, index)}", bold=True)
         return _draw_threads(canvas, y + 24, fault, None)
     space = fault.space or report.spaces.get(fault.array, "")
-    sizes = " × ".join(map(str, shape))
+    sizes = " × ".join(map(str, shape)) if len(shape) > 1 else f"({shape[0]},)"
     y = canvas.paragraph(
         MARGIN,
         y,
@@ -150,32 +151,37 @@ def _draw_element(canvas: Canvas, y: float, report: Report, fault: Fault) -> flo
     )
     rows_high, columns_wide = (1, *shape)[-2:]
     row, column = (0, *index)[-2:]
-    rows = _around(row, rows_high, SIDE // 2) if len(shape) > 1 else [0]
+    rows = _around(row, rows_high, SIDE // 3) if len(shape) > 1 else [0]
     columns = _around(column, columns_wide, SIDE)
+    cell = max(CELL, *(width_of(str(number), SMALL) + 8 for number in columns))
     left = MARGIN + 70
     y += 4
     for j, number in enumerate(columns):
-        x = left + (j + 0.5) * CELL
+        x = left + (j + 0.5) * cell
         canvas.text(x, y + 8, str(number), size=SMALL, anchor="middle", fill=MUTED)
+    if columns[0] > 0:
+        canvas.text(left - 6, y + 8, "…", size=SMALL, anchor="end", fill=MUTED)
+    if columns[-1] < columns_wide - 1:
+        canvas.text(left + len(columns) * cell + 4, y + 8, "…", size=SMALL, fill=MUTED)
     y += 18
     spot = (0.0, 0.0)
     for i, r in enumerate(rows):
         top = y + i * HIGH
         if len(shape) > 1:
-            words = f"row {r}"
+            words = str(r) if r > 9999 else f"row {r}"
             canvas.text(left - 8, top + HIGH / 2, words, size=SMALL, anchor="end", fill=MUTED)
         for j, c in enumerate(columns):
             inside = 0 <= r < rows_high and 0 <= c < columns_wide
             if (r, c) == (row, column):
-                spot = (left + (j + 0.5) * CELL, top + HIGH)
+                spot = (left + (j + 0.5) * cell, top + HIGH)
             else:
                 style = "" if inside else "dotted"
                 fill = PALE if inside else PAPER
-                canvas.rect(left + j * CELL, top, CELL, HIGH, fill=fill, style=style, kind="cell")
-    x = spot[0] - CELL / 2
-    canvas.rect(x, spot[1] - HIGH, CELL, HIGH, hatch="warn", stroke=INK, thick=3, kind="cell")
+                canvas.rect(left + j * cell, top, cell, HIGH, fill=fill, style=style, kind="cell")
+    x = spot[0] - cell / 2
+    canvas.rect(x, spot[1] - HIGH, cell, HIGH, hatch="warn", stroke=INK, thick=3, kind="cell")
     canvas.text(spot[0], spot[1] - HIGH / 2, "!", bold=True, anchor="middle")
-    beside = left + len(columns) * CELL + 14
+    beside = left + len(columns) * cell + 14
     notes = ["Hatched, with !: the element."]
     if any(not 0 <= r < rows_high for r in rows) or any(not 0 <= c < columns_wide for c in columns):
         notes.append("Dotted: outside of the array.")
@@ -185,9 +191,10 @@ def _draw_element(canvas: Canvas, y: float, report: Report, fault: Fault) -> flo
 
 
 def _around(place: int, size: int, side: int) -> list[int]:
-    """The numbers near a place; beyond the array's ends only as far as the place itself."""
-    low = max(place - side, min(0, place))
-    high = min(place + side, max(size - 1, place))
+    """The numbers near a place, and beyond an end of the array only if the place is."""
+    low, high = min(0, place), max(size - 1, place)
+    if high - low > 2 * side:
+        low, high = max(low, place - side), min(high, place + side)
     return list(range(low, high + 1))
 
 
@@ -213,7 +220,8 @@ def _draw_threads(
             is_load = site is not None and site.kind == "load"
             foot = (min(max(spot[0], x + 10), x + wide - 10), y)
             # Data flows from the element to a thread that reads, and from one that writes to it.
-            ends = (spot, foot) if is_load else (foot, spot)
+            end = (spot[0] + (9 if is_load else -9) * (len(doers) > 1), spot[1])
+            ends = (end, foot) if is_load else (foot, end)
             canvas.arrow(*ends, thick=1.6, style="" if is_load else "dashed")
         x += wide + 24
         bottom = max(bottom, y + high)

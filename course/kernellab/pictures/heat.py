@@ -1,5 +1,7 @@
 """How often each element of an array is read or written."""
 
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,17 +44,24 @@ def draw_heat(report: Report, array: str, what: str = "reads") -> Picture:
         names = ", ".join(report.arrays) or "none"
         raise ValueError(f"{report.kernel} has no array {array!r}. There are: {names}.")
     shape = report.arrays[array]
-    counts, outside = _counts(shape, getattr(report, what).get(array, {}))
-    if not counts.size:
+    size = prod(shape)
+    if not size:
         raise ValueError(f"{array} has shape {shape}: there are no elements to draw.")
-    said = _sentences(report, array, what, counts, outside)
+    noted: dict[tuple[int, ...], int] = getattr(report, what).get(array, {})
+    inside = {index: count for index, count in noted.items() if count and _is_in(index, shape)}
+    outside = sum(noted.values()) - sum(inside.values())
+    said = _sentences(report, array, what, inside, outside)
 
     is_folded = len(shape) < 2
-    table = counts.reshape(1, -1) if is_folded else counts.reshape(-1, shape[-1])
-    down, across = (-(-table.shape[0] // MOST), -(-table.shape[1] // MOST))
-    if is_folded:
-        across = -(-table.shape[1] // MOST**2)
-    table = _binned(table, down, across)
+    rows, columns = (1, size) if is_folded else (size // shape[-1], shape[-1])
+    down = -(-rows // MOST)
+    across = -(-columns // (MOST**2 if is_folded else MOST))
+    # Only what was used is noted, and only cells are filled: the array itself may be huge.
+    table = np.zeros((-(-rows // down), -(-columns // across)), np.int64)
+    for index, count in inside.items():
+        row, column = divmod(_flat(index, shape), columns)
+        cell = (row // down, column // across)
+        table[cell] = max(table[cell], count)
     if down * across > 1:
         piece = f"{down} × {across}" if down > 1 else str(across)
         said.append(f"A cell stands for {piece} elements, and shows the highest count among them.")
@@ -61,46 +70,43 @@ def draw_heat(report: Report, array: str, what: str = "reads") -> Picture:
     y = canvas.paragraph(MARGIN, MARGIN, said[0], size=14, bold=True)
     for sentence in said[1:]:
         y = canvas.paragraph(MARGIN, y + 2, sentence)
-    rows = _folded(table[0]) if is_folded else list(table)
-    starts = [i * MOST * across if is_folded else i * down for i in range(len(rows))]
-    _draw_table(canvas, y + 14, rows, starts, across, "from" if is_folded else "row")
+    lines = _folded(table[0]) if is_folded else list(table)
+    starts = [i * MOST * across if is_folded else i * down for i in range(len(lines))]
+    _draw_table(canvas, y + 14, lines, starts, across, "from" if is_folded else "row")
     return canvas.finish(sentences(said))
 
 
-def _counts(shape: tuple[int, ...], noted: dict[tuple[int, ...], int]) -> tuple[Counts, int]:
-    """The counts as an array, and how many accesses went past its ends."""
-    counts = np.zeros(shape, np.int64)
-    outside = 0
-    for index, count in noted.items():
-        if len(index) == len(shape) and all(0 <= i < n for i, n in zip(index, shape)):
-            counts[index] = count
-        else:
-            outside += count
-    return counts, outside
+def _is_in(index: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    return len(index) == len(shape) and all(0 <= i < n for i, n in zip(index, shape))
 
 
-def _sentences(report: Report, array: str, what: str, counts: Counts, outside: int) -> list[str]:
-    low, high, none = int(counts.min()), int(counts.max()), int((counts == 0).sum())
+def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """The place of an element in the order of memory."""
+    place = 0
+    for i, n in zip(index, shape):
+        place = place * n + i
+    return place
+
+
+def _sentences(
+    report: Report, array: str, what: str, inside: dict[tuple[int, ...], int], outside: int
+) -> list[str]:
+    shape = report.arrays[array]
+    size, total = prod(shape), sum(inside.values())
+    none = size - len(inside)
+    low, high = 0 if none else min(inside.values()), max(inside.values(), default=0)
     done = "read" if what == "reads" else "written"
     some = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     never = f"{none:,} of them {'is' if none == 1 else 'are'} never {done}." if none else ""
     said = [
         f"{what.capitalize()} of {array} in {report.kernel}: {some} for each element",
-        f"{counted(counts.size, 'element')} (shape {' × '.join(map(str, counts.shape))}), {done} "
-        f"{counted(int(counts.sum()), 'time')} in all by the blocks that were followed. "
+        f"{counted(size, 'element')} (shape {' × '.join(map(str, shape)) or '()'}), {done} "
+        f"{counted(total, 'time')} in all by the blocks that were followed. "
         + (never or f"Each is {done} at least once."),
     ]
     if outside:
         said.append(f"Outside of the array: {counted(outside, 'time')}.")
     return said
-
-
-def _binned(table: Counts, down: int, across: int) -> Counts:
-    """The highest count in each piece of so many rows and columns."""
-    rows, columns = table.shape
-    padded = np.pad(table, ((0, -rows % down), (0, -columns % across)))
-    pieces = padded.reshape(padded.shape[0] // down, down, padded.shape[1] // across, across)
-    return pieces.max(axis=(1, 3))
 
 
 def _folded(row: Counts) -> list[Counts]:
@@ -122,7 +128,7 @@ def _draw_table(
     longest = max(width_of(_few(int(count)), SMALL) for row in rows for count in row)
     cell = max(20.0, longest + 2)
     high = max(int(row.max()) for row in rows)
-    x0 = MARGIN + LEFT
+    x0 = MARGIN + max(LEFT, width_of(f"{side} {starts[-1]}", SMALL) + 10)
     columns = range(max(map(len, rows)))
     every = 1 if width_of(str(columns[-1] * step), SMALL) <= cell else 4
     for column in columns[::every]:

@@ -1,7 +1,7 @@
 """The roofline: how fast a kernel can be at most, given how much it computes for each byte."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from course.kernellab.svg import (
     Canvas,
     Picture,
     clip,
+    width_of,
 )
 
 Point = tuple[str, float, float, bool]
@@ -60,7 +61,7 @@ class Scale:
 
     def decades(self) -> list[float]:
         """The powers of ten on it."""
-        first, last = round(math.log10(self.low)), round(math.log10(self.high))
+        first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
         return [10.0**power for power in range(first, last + 1)]
 
 
@@ -96,12 +97,9 @@ def draw_roofline(points: Iterable[Point], gpu: Gpu) -> Picture:
     ridge = gpu.flops / gpu.bandwidth
     intensities = [ridge, *(point[1] for point in points)]
     speeds = [gpu.flops, *(point[2] for point in points)]
-    x_low, x_high = (
-        _decade(min(intensities) / 2, math.floor),
-        _decade(max(intensities) * 2, math.ceil),
-    )
-    speeds += [min(x_low * gpu.bandwidth * 2, gpu.flops)]  # so that the slope begins in the picture
-    y_low, y_high = _decade(min(speeds) / 1.5, math.floor), _decade(max(speeds) * 1.5, math.ceil)
+    x_low, x_high = min(intensities) / 3, max(intensities) * 4
+    speeds += [min(x_low * gpu.bandwidth * 3, gpu.flops)]  # so that the slope begins in the picture
+    y_low, y_high = min(speeds) / 3, max(speeds) * 3
 
     canvas = Canvas()
     title = f"Roofline of {gpu.name}: {_si(gpu.flops)}flop/s, {_si(gpu.bandwidth)}B/s"
@@ -113,17 +111,12 @@ def draw_roofline(points: Iterable[Point], gpu: Gpu) -> Picture:
     _draw_axes(canvas, across, down)
     _draw_roof(canvas, across, down, gpu, ridge)
     _draw_points(canvas, across, down, points)
-    y = top + HIGH + 44
+    y = top + HIGH + 56
     said = [f"{title}. The ridge is at {ridge:.3g} flop/byte."]
     for number, point in enumerate(points, 1):
         said.append(_draw_row(canvas, y, number, point, gpu, ridge))
         y += 22
     return canvas.finish(" ".join(said))
-
-
-def _decade(value: float, rounding: Callable[[float], int]) -> float:
-    """The power of ten below or above a value."""
-    return 10.0 ** rounding(math.log10(value))
 
 
 def _si(value: float) -> str:
@@ -135,10 +128,11 @@ def _si(value: float) -> str:
 
 
 def _draw_axes(canvas: Canvas, across: Scale, down: Scale) -> None:
+    canvas.rect(across.start, down.end, across.end - across.start, down.start - down.end)
     for value in across.decades():
         x = across(value)
         canvas.line([(x, down.start), (x, down.end)], stroke=FAINT)
-        canvas.text(x, down.start + 11, f"{value:g}", size=SMALL, anchor="middle", fill=MUTED)
+        canvas.text(x, down.start + 11, f"{value:,g}", size=SMALL, anchor="middle", fill=MUTED)
     for value in down.decades():
         y = down(value)
         canvas.line([(across.start, y), (across.end, y)], stroke=FAINT)
@@ -156,32 +150,31 @@ def _draw_roof(canvas: Canvas, across: Scale, down: Scale, gpu: Gpu, ridge: floa
     start = (across(begin), down(begin * gpu.bandwidth))
     canvas.line([start, corner, (across.end, corner[1])], stroke=INK, thick=2.5)
     canvas.line([corner, (corner[0], down.start)], stroke=MUTED, style="dashed")
-    canvas.text(
-        across.end - 6,
-        corner[1] - 11,
-        f"arithmetic: {_si(gpu.flops)}flop/s",
-        anchor="end",
-        bold=True,
-    )
+    _draw_label(canvas, across.end - 6, corner[1] - 12, f"arithmetic: {_si(gpu.flops)}flop/s")
     # Beside the middle of the slope, and so far left of it that it does not touch.
     middle = ((start[0] + corner[0]) / 2, (start[1] + corner[1]) / 2)
-    words = f"memory: {_si(gpu.bandwidth)}B/s"
-    canvas.text(middle[0] - 16, middle[1] - 12, words, anchor="end", bold=True)
+    _draw_label(canvas, middle[0] - 16, middle[1] - 12, f"memory: {_si(gpu.bandwidth)}B/s")
     canvas.text(corner[0] + 6, down.start - 10, f"ridge: {ridge:.3g} flop/byte", size=SMALL)
+
+
+def _draw_label(canvas: Canvas, right: float, y: float, words: str) -> None:
+    """Words on white, so that no line of the grid runs through them."""
+    wide = width_of(words, bold=True)
+    canvas.rect(right - wide, y - 8, wide + 2, 16, stroke="none")
+    canvas.text(right, y, words, anchor="end", bold=True)
 
 
 def _draw_points(canvas: Canvas, across: Scale, down: Scale, points: Sequence[Point]) -> None:
     """Numbered circles; one that would cover another stands beside, with a line to its place."""
-    taken: list[tuple[float, float]] = []
-    for number, (_, intensity, speed, is_prediction) in enumerate(points, 1):
-        true = (across(intensity), down(speed))
-        x, y = true
-        while any(math.dist((x, y), other) < 2 * RADIUS + 2 for other in taken):
+    places: list[tuple[float, float]] = []
+    for _, intensity, speed, _ in points:
+        x, y = across(intensity), down(speed)
+        while any(math.dist((x, y), other) < 2 * RADIUS + 2 for other in places):
             x += RADIUS
-        taken.append((x, y))
-        if (x, y) != true:
-            canvas.line([true, (x, y)], stroke=INK)
-        _draw_number(canvas, x, y, number, is_prediction)
+        places.append((x, y))
+        canvas.line([(across(intensity), y), (x, y)], stroke=INK)
+    for number, ((x, y), point) in enumerate(zip(places, points), 1):
+        _draw_number(canvas, x, y, number, point[3])
 
 
 def _draw_number(canvas: Canvas, x: float, y: float, number: int, is_prediction: bool) -> None:

@@ -1,7 +1,7 @@
 """Which thread reads and writes which cell, in one panel for each stretch between two barriers."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -9,12 +9,14 @@ import numpy as np
 from course.kernellab.pictures.choose import (
     Block,
     Triple,
+    called,
     counted,
     listed,
     named,
     pick_block,
     place_of,
     ranges,
+    sentences,
 )
 from course.kernellab.records import WARP, Access, Report, short
 from course.kernellab.svg import (
@@ -37,12 +39,13 @@ from course.kernellab.svg import (
 Index = tuple[int, ...]
 Cell = tuple[str, Index]  # an array's name and an element of it
 
-LEFT = 78  # pixels, for the words to the left of a row
+LEFT = 92  # pixels, for the words to the left of a row
 ROOM = WIDE - 2 * MARGIN - LEFT
-HIGH, GAP = 24, 58  # of a cell, and of the space that the arrows cross
+HIGH, GAP = 24, 62  # of a cell, and of the space that the arrows cross
 MOST_CELLS, MOST_THREADS, MOST_ARROWS, MOST_PANELS = 64, 40, 150, 4
 
-# kind of access: how its arrow is drawn, and the word for it
+READ, WRITTEN = ("load",), ("store", "atomic")  # kinds of access
+# Of each kind: how its arrow is drawn, and the word for it
 ARROWS = {
     "load": (BLUE, "", "reads"),
     "store": (ORANGE, "dashed", "writes"),
@@ -100,15 +103,34 @@ class Panel:
         epoch: how many barriers had been passed.
         accesses: those to global and shared memory.
         actors: the threads whose arrows are drawn.
-        shown: the threads that are drawn.
+        threads: those that are drawn.
+        sources: the arrays that are read.
+        targets: the arrays that are written.
         note: what is left out.
     """
 
     epoch: int
     accesses: Sequence[Access]
     actors: set[int]
-    shown: Sequence[int]
+    threads: Strip
+    sources: Sequence[Strip]
+    targets: Sequence[Strip]
     note: str
+
+    @property
+    def shown(self) -> list[int]:
+        """The numbers of the threads that are drawn."""
+        return [item.key for item in self.threads.items if isinstance(item.key, int)]
+
+    @property
+    def busy(self) -> set[int]:
+        """The threads that use memory."""
+        return {access.thread for access in self.accesses}
+
+    @property
+    def width(self) -> float:
+        """Of its widest row."""
+        return max(_row_width(row) for row in ([self.threads], self.sources, self.targets))
 
 
 def draw_threads(report: Report, block: Block = None, epoch: int | None = None) -> Picture:
@@ -161,17 +183,19 @@ def draw_threads(report: Report, block: Block = None, epoch: int | None = None) 
         )
         y = canvas.paragraph(MARGIN, y, words)
         said.append(words)
-    y = _legend(canvas, y + 4, {access.kind for access in mine if access.epoch in drawn})
-    for number in drawn:
-        panel = _panel(report, [a for a in mine if a.epoch == number], number)
-        name = _name(report, place, number)
-        if name:
-            canvas.line([(MARGIN, y + 8), (WIDE - MARGIN, y + 8)], stroke=FAINT, thick=2)
+    panels = [_panel(report, [a for a in mine if a.epoch == number], number) for number in drawn]
+    y = _legend(canvas, y + 4, panels)
+    span = max(panel.width for panel in panels)
+    for panel in panels:
+        if name := _name(report, place, panel.epoch):
+            right = MARGIN + LEFT + span
+            canvas.line([(MARGIN, y + 8), (right, y + 8)], stroke=FAINT, thick=2)
             y = canvas.paragraph(MARGIN, y + 12, name, bold=True)
             said.append(f"{name}:")
-        y = _draw_panel(canvas, y + 4, report, place, panel)
-        said.append(_in_words(report, panel))
-    return canvas.finish(" ".join(said))
+        raced = _raced(report, place, panel.epoch)
+        y = _draw_panel(canvas, y + 4, panel, raced, span)
+        said += [_in_words(report, panel), _race_note(raced)]
+    return canvas.finish(sentences(said))
 
 
 def _name(report: Report, place: Triple, epoch: int) -> str:
@@ -192,29 +216,37 @@ def _name(report: Report, place: Triple, epoch: int) -> str:
 
 def _panel(report: Report, accesses: Sequence[Access], epoch: int) -> Panel:
     """Choose what of an epoch has a place in a picture."""
-    threads = range(prod(report.block))
-    shown = list(threads) if len(threads) <= MOST_THREADS else list(threads[:WARP])
+    total = prod(report.block)
+    busy = {access.thread for access in accesses}
+    first = 0 if total <= MOST_THREADS else min(busy) // WARP * WARP
+    shown = list(range(total) if total <= MOST_THREADS else range(first, min(first + WARP, total)))
     while len(shown) > 1 and not _fits([_thread_strip(report, shown)]):
         shown.pop()
     notes = []
-    if len(shown) < len(threads):
-        notes.append(f"The first {len(shown)} of {len(threads):,} threads are drawn.")
-    actors = set(shown)
-    arrows = {(a.array, a.index, a.thread, a.kind) for a in accesses if a.thread in actors}
-    if len(arrows) > MOST_ARROWS:
-        busy = [thread for thread in shown if any(a.thread == thread for a in accesses)]
-        actors = {busy[0]}
+    if len(shown) < total:
+        ends = f"{called(report, shown[0])} to {called(report, shown[-1])}"
+        notes.append(f"{len(shown)} of {total:,} threads are drawn: {ends}.")
+    able = [thread for thread in shown if thread in busy]
+    rows: list[list[Strip]] = [[], []]
+    actors: set[int] = set()
+    for many in (len(able), 16, 8, 4, 2, 1):  # as many threads as the picture can tell of
+        actors = set(able[:many])
+        rows = [_row(report, accesses, actors, kinds) for kinds in (READ, WRITTEN)]
+        arrows = {(a.array, a.index, a.thread, a.kind) for a in accesses if a.thread in actors}
+        if len(arrows) <= MOST_ARROWS and all(map(_fits, rows)):
+            break
+    if len(actors) < len(able):
+        whose = f"{called(report, min(actors))} to {called(report, max(actors))}"
+        whose = whose if len(actors) > 1 else called(report, *actors)
         notes.append(
-            f"Of {len(arrows):,} arrows, only those of thread {_called(report, busy[0])} are drawn."
+            f"Only the first {len(actors)} of them that use memory have arrows: {whose}."
+            if len(actors) > 1
+            else f"Only thread {whose} has arrows."
         )
-    return Panel(epoch, accesses, actors, shown, " ".join(notes))
-
-
-def _called(report: Report, thread: int) -> str:
-    """A thread's place, with a zero for each axis that the block has."""
-    axes = max((axis for axis in range(3) if report.block[axis] > 1), default=0) + 1
-    place = place_of(report, thread)[:axes]
-    return str(place[0]) if axes == 1 else f"({', '.join(map(str, place))})"
+    sources, targets = (_cropped(row) for row in rows)
+    return Panel(
+        epoch, accesses, actors, _thread_strip(report, shown), sources, targets, " ".join(notes)
+    )
 
 
 # --- what stands in the rows ---
@@ -230,43 +262,57 @@ def _thread_strip(report: Report, shown: Sequence[int]) -> Strip:
     return Strip("", "", items)
 
 
-def _array_strips(
-    report: Report, panel: Panel, kinds: Sequence[str], most: int | None
+def _row(
+    report: Report, accesses: Sequence[Access], actors: set[int], kinds: Sequence[str]
 ) -> list[Strip]:
-    """A strip for each array that is used in this way.
-
-    Args:
-        report: what the checker found.
-        panel: what is drawn.
-        kinds: of access.
-        most: how many cells to show of an array, those that the drawn arrows touch; None for all.
-    """
+    """A strip for each array that is used in this way: all of it if small, or what is touched."""
     used: dict[str, set[Index]] = {}
-    for access in panel.accesses:
+    for access in accesses:
         if access.kind in kinds:
             cells = used.setdefault(access.array, set())
-            if access.thread in panel.actors:
+            if access.thread in actors:
                 cells.add(access.index)
     order = {name: i for i, name in enumerate(report.arrays)}
-    strips = []
-    for name in sorted(used, key=lambda name: (order.get(name, len(order)), name)):
-        shape = report.arrays.get(name)
-        if most is None and shape is not None:
-            inside = {tuple(map(int, index)) for index in np.ndindex(*shape)}
-            indices = sorted(inside | used[name])
-        else:
-            indices = sorted(used[name])
-        left_out = len(indices) - most if most is not None and len(indices) > most else 0
-        items = _with_dots(indices[: len(indices) - left_out], shape, left_out)
-        if items:
-            space = report.spaces.get(name, "")
-            more = f", {left_out} more cells" if left_out else ""
-            strips.append(Strip(name, f"{name} ({space}{more})", items))
+    names = sorted(used, key=lambda name: (order.get(name, len(order)), name))
+    choices = [used]
+    if sum(prod(report.arrays.get(name, (MOST_CELLS + 1,))) for name in names) <= MOST_CELLS:
+        all_of = {name: set(np.ndindex(report.arrays.get(name, ()))) for name in names}
+        choices.insert(0, {name: used[name] | all_of[name] for name in names})
+    for cells_of in choices:
+        strips = [
+            Strip(
+                name,
+                f"{name} ({report.spaces.get(name, '')})",
+                _with_dots(sorted(cells_of[name]), report.arrays.get(name)),
+            )
+            for name in names
+            if cells_of[name]
+        ]
+        if _fits(strips):
+            break
     return strips
 
 
-def _with_dots(indices: Sequence[Index], shape: Index | None, left_out: int) -> list[Item]:
-    """The cells, with an ellipsis wherever some in between are left out."""
+def _cropped(strips: Sequence[Strip]) -> list[Strip]:
+    """The strips, with as many of their first cells as have a place."""
+    for most in (10**9, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1):
+        cropped = [
+            strip
+            if len(strip.items) <= most
+            else replace(
+                strip,
+                label=f"{strip.label}: the first {most} boxes of {len(strip.items)}",
+                items=[*strip.items[:most], Item(None, "…", strip.items[most - 1].group)],
+            )
+            for strip in strips
+        ]
+        if _fits(cropped):
+            break
+    return cropped
+
+
+def _with_dots(indices: Sequence[Index], shape: Index | None) -> list[Item]:
+    """The cells, with an ellipsis wherever some are left out."""
     items: list[Item] = []
     before = -1
     for index in indices:
@@ -276,7 +322,7 @@ def _with_dots(indices: Sequence[Index], shape: Index | None, left_out: int) -> 
             items.append(Item(None, "…", items[-1].group if items else group))
         items.append(Item(index, str(index[-1]) if index else "", group))
         before = place if place is not None else before
-    is_cut = left_out or (shape is not None and items and 0 <= before < prod(shape) - 1)
+    is_cut = shape is not None and 0 <= before < prod(shape) - 1
     return [*items, Item(None, "…", items[-1].group)] if is_cut else items
 
 
@@ -299,7 +345,7 @@ def _width(strip: Strip, cell: float) -> float:
     groups = strip.groups()
     dots = sum(item.key is None for item in strip.items)
     boxes = cell * (len(strip.items) - dots) + DOTS * dots
-    tags = sum(_tag(group) for group in groups) if not strip.name else 0
+    tags = sum(_tag(group) for group in groups) if not strip.name and len(groups) > 1 else 0
     wide = boxes + BETWEEN_GROUPS * (len(groups) - 1) + tags
     return max(wide, width_of(strip.label))
 
@@ -309,149 +355,125 @@ def _tag(group: Sequence[Item]) -> float:
     return width_of(group[0].group, SMALL) + 5 if group[0].group else 0
 
 
-def _fits(strips: Sequence[Strip], cell: float | None = None) -> bool:
-    if not strips:
-        return True
-    least = cell or max(strip.least() for strip in strips)
-    return sum(_width(s, least) for s in strips) + BETWEEN_STRIPS * (len(strips) - 1) <= ROOM
+def _total(strips: Sequence[Strip], cell: float) -> float:
+    return sum(_width(s, cell) for s in strips) + BETWEEN_STRIPS * max(0, len(strips) - 1)
+
+
+def _fits(strips: Sequence[Strip]) -> bool:
+    return _total(strips, max((strip.least() for strip in strips), default=0)) <= ROOM
 
 
 def _cell_width(strips: Sequence[Strip]) -> float:
     """As wide as there is room for, up to a comfortable width."""
     least = max((strip.least() for strip in strips), default=18)
-    return next((w for w in (34.0, 30.0, 26.0, 22.0) if w > least and _fits(strips, w)), least)
+    wider = (w for w in (34.0, 30.0, 26.0, 22.0) if w > least and _total(strips, w) <= ROOM)
+    return next(wider, least)
 
 
-def _fitting(report: Report, panel: Panel, kinds: Sequence[str]) -> list[Strip]:
-    """The strips of a row, with as many cells as have a place."""
-    names = {access.array for access in panel.accesses if access.kind in kinds}
-    cells = sum(prod(report.arrays.get(name, (MOST_CELLS,))) for name in names)
-    choices = (None, MOST_CELLS) if cells <= MOST_CELLS else (MOST_CELLS,)
-    strips: list[Strip] = []
-    for most in (*choices, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1):
-        strips = _array_strips(report, panel, kinds, most)
-        if _fits(strips):
-            break
-    return strips
+def _row_width(strips: Sequence[Strip]) -> float:
+    return _total(strips, _cell_width(strips))
 
 
 # --- drawing ---
 
 
-def _draw_panel(canvas: Canvas, y: float, report: Report, place: Triple, panel: Panel) -> float:
-    sources = _fitting(report, panel, ("load",))
-    targets = _fitting(report, panel, ("store", "atomic"))
-    raced = _raced(report, place, panel.epoch)
+def _draw_panel(canvas: Canvas, y: float, panel: Panel, raced: set[Cell], span: float) -> float:
+    """Draw the rows in the middle of `span` pixels, and the arrows between them."""
     tops: dict[Cell, tuple[float, float]] = {}
     bottoms: dict[Cell, tuple[float, float]] = {}
-    threads: dict[int, tuple[float, float]] = {}
-
+    threads: dict[int, float] = {}
     y += 4
-    if sources:
-        y = _draw_names(canvas, y, sources)
-        y = _draw_groups(canvas, y, sources)
-        _side(canvas, y + HIGH / 2, "reads from")
-        _draw_cells(canvas, y, sources, raced, lambda cell, x: tops.update({cell: (x, y + HIGH)}))
-        y += HIGH + GAP
-    strip = _thread_strip(report, panel.shown)
-    _side(canvas, y + HIGH / 2, "threads")
-    _draw_boxes(canvas, y, strip, panel, threads)
-    thread_top, thread_bottom = y, y + HIGH
-    y += HIGH
-    if targets:
+    if panel.sources:
+        row = _placed(panel.sources, span)
+        y = _draw_groups(canvas, _draw_names(canvas, y, row), row)
+        canvas.text(MARGIN, y + HIGH / 2, "reads from", fill=MUTED)
+        middles = _draw_cells(canvas, y, row, raced)
+        y += HIGH
+        tops = {cell: (x, y) for cell, x in middles.items()}
         y += GAP
-        _side(canvas, y + HIGH / 2, "writes to")
-        _draw_cells(canvas, y, targets, raced, lambda cell, x: bottoms.update({cell: (x, y)}))
-        y = _draw_groups(canvas, y + HIGH, targets)
-        y = _draw_names(canvas, y, targets)
+    top, bottom = y, y + HIGH
+    threads = _draw_boxes(canvas, y, panel, span)
+    y = bottom
+    if panel.targets:
+        y += GAP
+        row = _placed(panel.targets, span)
+        canvas.text(MARGIN, y + HIGH / 2, "writes to", fill=MUTED)
+        bottoms = {cell: (x, y) for cell, x in _draw_cells(canvas, y, row, raced).items()}
+        y = _draw_names(canvas, _draw_groups(canvas, y + HIGH, row), row)
 
-    drawn = dict.fromkeys((a.array, a.index, a.thread, a.kind) for a in panel.accesses)
     missing = 0
-    for array, index, thread, kind in drawn:
-        if thread not in panel.actors:
-            continue
-        cell, (stroke, style, _) = (array, index), ARROWS[kind]
-        ends = tops if kind == "load" else bottoms
-        if cell not in ends:
+    for array, index, thread, kind in dict.fromkeys(
+        (a.array, a.index, a.thread, a.kind) for a in panel.accesses if a.thread in panel.actors
+    ):
+        stroke, style, _ = ARROWS[kind]
+        cell = (tops if kind in READ else bottoms).get((array, index))
+        if cell is None:
             missing += 1
-        elif kind == "load":
-            end = (threads[thread][0], thread_top)
-            canvas.arrow(ends[cell], end, stroke=stroke, style=style)
+        elif kind in READ:
+            canvas.arrow(cell, (threads[thread], top), stroke=stroke, style=style)
         else:
-            start = (threads[thread][0], thread_bottom)
-            canvas.arrow(start, ends[cell], stroke=stroke, style=style)
+            canvas.arrow((threads[thread], bottom), cell, stroke=stroke, style=style)
     notes = [panel.note]
     if missing:
-        notes.append(f"{missing} more arrows go to cells that have no place here.")
-    if any(len(index) > 1 for _, index in (*tops, *bottoms)):
-        notes.append("A cell shows its column; the row stands above or below.")
+        notes.append(f"{counted(missing, 'more arrow')} would go to cells that have no place here.")
     if raced & {*tops, *bottoms}:
-        cells = listed(named(*cell) for cell in sorted(raced & {*tops, *bottoms}))
-        notes.append(f"Hatched, with an exclamation mark: a race on {cells}.")
-    text = " ".join(filter(None, notes))
-    return canvas.paragraph(MARGIN, y + 4, text, size=SMALL, fill=MUTED) + 4 if text else y + 4
+        notes.append(f"{_race_note(raced)} Its cells are hatched, with an exclamation mark.")
+    y += 4 if panel.targets else 8
+    return canvas.paragraph(MARGIN, y, " ".join(notes).strip(), size=SMALL, fill=MUTED) + 4
 
 
-def _side(canvas: Canvas, y: float, words: str) -> None:
-    canvas.text(MARGIN, y, words, fill=MUTED)
-
-
-def _starts(strips: Sequence[Strip]) -> list[float]:
-    """Where each strip begins: together they stand in the middle."""
+def _placed(strips: Sequence[Strip], span: float) -> list[tuple[Strip, float, float]]:
+    """Each strip, its left edge, and the width of its cells: together they stand in the middle."""
     cell = _cell_width(strips)
-    widths = [_width(strip, cell) for strip in strips]
-    x = MARGIN + LEFT + (ROOM - sum(widths) - BETWEEN_STRIPS * (len(strips) - 1)) / 2
-    starts = []
-    for width in widths:
-        starts.append(x)
-        x += width + BETWEEN_STRIPS
-    return starts
+    x = MARGIN + LEFT + (span - _total(strips, cell)) / 2
+    row = []
+    for strip in strips:
+        row.append((strip, x, cell))
+        x += _width(strip, cell) + BETWEEN_STRIPS
+    return row
 
 
-def _draw_names(canvas: Canvas, y: float, strips: Sequence[Strip]) -> float:
-    cell = _cell_width(strips)
-    for strip, x in zip(strips, _starts(strips)):
+def _draw_names(canvas: Canvas, y: float, row: Sequence[tuple[Strip, float, float]]) -> float:
+    for strip, x, cell in row:
         canvas.text(x + _width(strip, cell) / 2, y + 8, strip.label, anchor="middle")
     return y + 18
 
 
 def _inset(strip: Strip, cell: float) -> float:
     """How far the boxes of a strip are moved right, if its label is wider than they are."""
-    return (_width(strip, cell) - _width(Strip("-", "", strip.items), cell)) / 2
-
-
-def _draw_groups(canvas: Canvas, y: float, strips: Sequence[Strip]) -> float:
-    """The rows' numbers, above or below their cells."""
-    if not any(item.group for strip in strips for item in strip.items):
-        return y
-    cell = _cell_width(strips)
-    for strip, x in zip(strips, _starts(strips)):
-        x += _inset(strip, cell)
-        groups = [(group, _boxes_width(group, cell)) for group in strip.groups()]
-        words = [f"row {group[0].group}" for group, _ in groups]
-        is_long = all(width_of(w, SMALL) <= wide for w, (_, wide) in zip(words, groups))
-        for (group, wide), text in zip(groups, words):
-            text = text if is_long else group[0].group
-            if group[0].group and width_of(text, SMALL) <= wide + BETWEEN_GROUPS - 1:
-                canvas.text(x + wide / 2, y + 7, text, size=SMALL, anchor="middle", fill=MUTED)
-            x += wide + BETWEEN_GROUPS
-    return y + 16
+    return (_width(strip, cell) - _width(replace(strip, label=""), cell)) / 2
 
 
 def _boxes_width(group: Sequence[Item], cell: float) -> float:
     return sum(DOTS if item.key is None else cell for item in group)
 
 
+def _draw_groups(canvas: Canvas, y: float, row: Sequence[tuple[Strip, float, float]]) -> float:
+    """The rows' numbers, above or below their cells."""
+    if not any(item.group for strip, _, _ in row for item in strip.items):
+        return y
+    for strip, x, cell in row:
+        x += _inset(strip, cell)
+        groups = strip.groups()
+        texts = [f"row {group[0].group}" for group in groups]
+        room = [_boxes_width(group, cell) for group in groups]
+        has_room = all(width_of(text, SMALL) <= wide + 4 for text, wide in zip(texts, room))
+        for group, text, wide in zip(groups, texts, room):
+            text = text if has_room else group[0].group
+            # In front of an ellipsis: the number stands over the cell.
+            middle = x + (wide if has_room else cell) / 2
+            if group[0].group and width_of(text, SMALL) <= wide + BETWEEN_GROUPS - 1:
+                canvas.text(middle, y + 7, text, size=SMALL, anchor="middle", fill=MUTED)
+            x += wide + BETWEEN_GROUPS
+    return y + 16
+
+
 def _draw_cells(
-    canvas: Canvas,
-    y: float,
-    strips: Sequence[Strip],
-    raced: set[Cell],
-    note: Callable[[Cell, float], None],
-) -> None:
-    """The cells of a row of arrays; `note` is told of each cell and its middle."""
-    cell = _cell_width(strips)
-    for strip, x in zip(strips, _starts(strips)):
+    canvas: Canvas, y: float, row: Sequence[tuple[Strip, float, float]], raced: set[Cell]
+) -> dict[Cell, float]:
+    """Draw the cells of a row of arrays; gives the middle of each."""
+    middles: dict[Cell, float] = {}
+    for strip, x, cell in row:
         x += _inset(strip, cell)
         for group in strip.groups():
             for item in group:
@@ -461,23 +483,25 @@ def _draw_cells(
                     canvas.rect(x, y, cell, HIGH, fill=PALE, hatch=hatch, thick=thick, kind="cell")
                     text = f"{item.text}!" if is_raced else item.text
                     canvas.text(x + cell / 2, y + HIGH / 2, text, size=SMALL, anchor="middle")
-                    note((strip.name, item.key), x + cell / 2)
+                    middles[strip.name, item.key] = x + cell / 2
                     x += cell
                 else:
                     canvas.text(x + DOTS / 2, y + HIGH / 2, "…", size=SMALL, anchor="middle")
                     x += DOTS
             x += BETWEEN_GROUPS
+    return middles
 
 
-def _draw_boxes(
-    canvas: Canvas, y: float, strip: Strip, panel: Panel, middles: dict[int, tuple[float, float]]
-) -> None:
-    """The threads: those that do nothing are hatched; their middles are noted."""
-    cell = _cell_width([strip])
-    busy = {access.thread for access in panel.accesses}
-    (x,) = _starts([strip])
-    for group in strip.groups():
-        if group[0].group:
+def _draw_boxes(canvas: Canvas, y: float, panel: Panel, span: float) -> dict[int, float]:
+    """Draw the threads, those that do nothing hatched; gives the middle of each."""
+    ((strip, x, cell),) = _placed([panel.threads], span)
+    groups = strip.groups()
+    tag = f", {groups[0][0].group}" if len(groups) == 1 and groups[0][0].group else ""
+    canvas.text(MARGIN, y + HIGH / 2, f"threads{tag}", fill=MUTED)
+    middles: dict[int, float] = {}
+    busy = panel.busy
+    for group in groups:
+        if len(groups) > 1:
             canvas.text(x, y + HIGH / 2, group[0].group, size=SMALL, fill=MUTED)
             x += _tag(group)
         for item in group:
@@ -488,9 +512,10 @@ def _draw_boxes(
                 x, y, cell, HIGH, fill=fill, stroke=INK, hatch=hatch, round=6, kind="thread"
             )
             canvas.text(x + cell / 2, y + HIGH / 2, item.text, size=SMALL, anchor="middle")
-            middles[item.key] = (x + cell / 2, y)
+            middles[item.key] = x + cell / 2
             x += cell
         x += BETWEEN_GROUPS
+    return middles
 
 
 def _raced(report: Report, place: Triple, epoch: int) -> set[Cell]:
@@ -503,17 +528,28 @@ def _raced(report: Report, place: Triple, epoch: int) -> set[Cell]:
     }
 
 
-def _legend(canvas: Canvas, y: float, kinds: set[str]) -> float:
-    """How reading, writing and updating look."""
+def _race_note(raced: set[Cell]) -> str:
+    return f"There is a race on {listed(named(*cell) for cell in sorted(raced))}." if raced else ""
+
+
+def _legend(canvas: Canvas, y: float, panels: Sequence[Panel]) -> float:
+    """What arrows, boxes and numbers mean, as far as they occur."""
     x: float = MARGIN
+    kinds = {access.kind for panel in panels for access in panel.accesses}
     for kind, (stroke, style, word) in ARROWS.items():
         if kind in kinds:
             canvas.arrow((x, y + 8), (x + 36, y + 8), stroke=stroke, style=style)
             canvas.text(x + 42, y + 8, f"a thread {word}", size=SMALL)
-            x += 60 + width_of(f"a thread {word}", SMALL)
-    canvas.rect(x, y, 24, 16, hatch="idle", stroke=INK, round=5)
-    canvas.text(x + 30, y + 8, "a thread that uses no memory here", size=SMALL)
-    return y + 20
+            x += 56 + width_of(f"a thread {word}", SMALL)
+    if any(set(panel.shown) - panel.busy for panel in panels):
+        canvas.rect(x, y, 24, 16, hatch="idle", stroke=INK, round=5)
+        canvas.text(x + 30, y + 8, "a thread that uses no memory here", size=SMALL)
+    y += 20
+    strips = [strip for panel in panels for strip in (*panel.sources, *panel.targets)]
+    if any(item.group for strip in strips for item in strip.items):
+        words = "The number in a cell is its column; its row stands above or below."
+        y = canvas.paragraph(MARGIN, y, words, size=SMALL, fill=MUTED)
+    return y
 
 
 # --- the same in words ---
@@ -522,9 +558,8 @@ def _legend(canvas: Canvas, y: float, kinds: set[str]) -> float:
 def _in_words(report: Report, panel: Panel) -> str:
     """For each drawn thread, the cells that it reads and writes."""
     told = []
-    busy = [t for t in panel.shown if any(access.thread == t for access in panel.accesses)]
-    listed_threads = [t for t in busy if t in panel.actors][:16]
-    for thread in listed_threads:
+    actors = sorted(panel.actors)[:16]
+    for thread in actors:
         does = []
         for kind, (_, _, word) in ARROWS.items():
             cells = dict.fromkeys(
@@ -534,11 +569,12 @@ def _in_words(report: Report, panel: Panel) -> str:
             )
             if cells:
                 does.append(f"{word} {listed(cells)}")
-        told.append(f"thread {_called(report, thread)} {' and '.join(does)}")
-    others = len({access.thread for access in panel.accesses}) - len(listed_threads)
+        told.append(f"thread {called(report, thread)} {' and '.join(does)}")
+    others = len(panel.busy) - len(actors)
     if others:
-        told.append(f"{counted(others, 'more thread')} likewise use memory")
+        told.append(f"{counted(others, 'more thread')} {'uses' if others == 1 else 'use'} memory")
+    busy = panel.busy
     idle = [thread for thread in panel.shown if thread not in busy]
     if idle:
-        told.append(f"threads without any access: {listed(_called(report, t) for t in idle)}")
+        told.append(f"threads without any access: {listed(called(report, t) for t in idle)}")
     return f"{'; '.join(told)}. {panel.note}".strip()

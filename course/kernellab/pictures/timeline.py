@@ -1,15 +1,15 @@
 """Barriers over time: who came to which, who was missing, and what shared memory saw in between."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import prod
 
 from course.kernellab.pictures.choose import (
     Block,
+    called,
     counted,
     listed,
     pick_block,
-    place_of,
     ranges,
     sentences,
 )
@@ -28,7 +28,7 @@ from course.kernellab.svg import (
     width_of,
 )
 
-MOST_EPOCHS = 5
+MOST_EPOCHS = 4
 HIGH = 22  # of a row
 
 Row = tuple[str, frozenset[int]]
@@ -75,7 +75,7 @@ def draw_barriers(report: Report, block: Block = None) -> Picture:
     y = canvas.paragraph(MARGIN, MARGIN, title, size=14, bold=True)
     if stop - first < last + 1:
         y = canvas.paragraph(MARGIN, y, said[1])
-    y = _draw_table(canvas, y + 8, report, rows, accesses, shown, range(first, stop))
+    y = _draw_table(canvas, y + 8, report, rows, accesses, shown, range(first, stop), stop <= last)
     for meeting in shown:
         if not _is_whole(report, meeting):
             y = canvas.paragraph(MARGIN, y + 4, _meeting_in_words(report, meeting), bold=True)
@@ -91,7 +91,7 @@ def _size(report: Report) -> int:
 def _rows(report: Report) -> list[Row]:
     size = _size(report)
     if size <= WARP:
-        return [(f"thread {short(place_of(report, t))}", frozenset([t])) for t in range(size)]
+        return [(f"thread {called(report, t)}", frozenset([t])) for t in range(size)]
     return [
         (f"warp {start // WARP}", frozenset(range(start, min(start + WARP, size))))
         for start in range(0, size, WARP)
@@ -121,6 +121,7 @@ def _draw_table(
     accesses: Sequence[Access],
     meetings: Sequence[Meeting],
     epochs: range,
+    is_cut: bool,
 ) -> float:
     """Epochs and barriers in turn, each a column; gives the y below."""
     by_epoch = {meeting.epoch: meeting for meeting in meetings}
@@ -133,17 +134,18 @@ def _draw_table(
         )
         for m in meetings
     }
-    room = (WIDE - 2 * MARGIN - label - sum(widths.values())) / len(epochs)
-    wide = max(90.0, min(190.0, room))
-    tell = _teller(rows, accesses, epochs, wide - 8)
+    room = (WIDE - 2 * MARGIN - label - sum(widths.values()) - 20) / len(epochs)
+    wide = max(60.0, min(190.0, room))
+    boxes = _by_box(rows, accesses, epochs)
+    tell = _teller(boxes.values(), wide - 8)
 
     x, base = MARGIN + label, y + 20
     for i, (name, _) in enumerate(rows):
         canvas.text(MARGIN, base + HIGH * (i + 0.5), name, size=SMALL)
     for epoch in epochs:
         canvas.text(x + wide / 2, y + 8, f"epoch {epoch}", size=SMALL, anchor="middle", fill=MUTED)
-        for i, (_, threads) in enumerate(rows):
-            mine = [a for a in accesses if a.epoch == epoch and a.thread in threads]
+        for i in range(len(rows)):
+            mine = boxes[epoch, i]
             top = base + HIGH * i
             fill = PALE_BLUE if mine else PALE
             canvas.rect(x + 2, top + 2, wide - 4, HIGH - 4, fill=fill, kind="epoch")
@@ -153,7 +155,11 @@ def _draw_table(
         if epoch in by_epoch:
             _draw_barrier(canvas, x, y, widths[epoch], by_epoch[epoch], report, marks[epoch])
             x += widths[epoch]
-    notes = ["R: reads, W: writes, A: updates atomically. The number says how often."]
+    if is_cut:
+        canvas.text(x + 10, base + HIGH * len(rows) / 2, "…")
+    notes = [
+        "R: reads, W: writes, A: updates atomically. The number says how often. –: no shared memory."
+    ]
     if any(not _is_whole(report, meeting) for meeting in meetings):
         notes.append("Hatched, with an exclamation mark: these threads did not all come here.")
     below = base + HIGH * len(rows) + 6
@@ -215,24 +221,34 @@ def _line(report: Report, site: int) -> str:
 LETTERS = {"load": "R", "store": "W", "atomic": "A"}
 
 
-def _teller(
-    rows: Sequence[Row], accesses: Sequence[Access], epochs: range, width: float
-) -> Callable[[Sequence[Access]], str]:
+Boxes = dict[tuple[int, int], list[Access]]
+"""{(epoch, row): what its threads do}."""
+
+
+def _by_box(rows: Sequence[Row], accesses: Sequence[Access], epochs: range) -> Boxes:
+    row_of = {thread: i for i, (_, threads) in enumerate(rows) for thread in threads}
+    boxes: Boxes = {(epoch, i): [] for epoch in epochs for i in range(len(rows))}
+    for access in accesses:
+        if access.epoch in epochs:
+            boxes[access.epoch, row_of[access.thread]].append(access)
+    return boxes
+
+
+def _teller(boxes: Collection[Sequence[Access]], width: float) -> Callable[[Sequence[Access]], str]:
     """A function that says what accesses do, as fully as has a place in every box."""
 
     def full(mine: Sequence[Access]) -> str:
-        counts = Counter((LETTERS[a.kind], a.array) for a in mine)
-        return ", ".join(f"{letter} {array} {n}" for (letter, array), n in counts.items()) or "–"
+        parts = []
+        for kind, letter in LETTERS.items():
+            counts = Counter(a.array for a in mine if a.kind == kind)
+            if counts:
+                parts.append(f"{letter} {', '.join(f'{array} {n}' for array, n in counts.items())}")
+        return "; ".join(parts) or "–"
 
     def brief(mine: Sequence[Access]) -> str:
         counts = Counter(LETTERS[access.kind] for access in mine)
         return ", ".join(f"{letter} {n}" for letter, n in counts.items()) or "–"
 
-    boxes = [
-        [a for a in accesses if a.epoch == epoch and a.thread in threads]
-        for epoch in epochs
-        for _, threads in rows
-    ]
     return full if all(width_of(full(box), SMALL) <= width for box in boxes) else brief
 
 

@@ -81,7 +81,7 @@ def draw_warp(report: Report, site: Site | int | None = None, request: int = 0) 
         x = column_x(sector * WORDS // IN_A_ROW) + CELL * WORDS / IN_A_ROW / 2
         words = f"sector {sector}: bytes {sector * SECTOR}–{sector * SECTOR + SECTOR - 1}"
         canvas.text(x, y, words, size=SMALL, anchor="middle", fill=MUTED)
-    canvas.text(MARGIN + LEFT - 6, y, "line of", size=SMALL, anchor="end", fill=MUTED)
+    canvas.text(MARGIN + LEFT - 6, y, "first element", size=SMALL, anchor="end", fill=MUTED)
     y += 11
 
     def background(row: int, top: float) -> None:
@@ -113,15 +113,14 @@ def _sentences(
 ) -> list[str]:
     """What the picture says: who, this request, where the lanes go, all requests together."""
     sectors, ideal = len(sectors_of(accesses)), needed_sectors(accesses)
-    verb = {"load": "loads", "store": "stores", "atomic": "updates"}.get(site.kind, "accesses")
     size = accesses[0].size
     used = sum(length for _, length in {(a.address, a.size) for a in accesses})
     here = f"{counted(sectors, 'sector')} for {counted(used, 'byte')}"
     enough = "no fewer would do" if sectors <= ideal else f"{ideal} would do"
+    least = "as few as possible" if sectors <= ideal else f"where {ideal} would do"
     said = [
-        f"{site} {verb} {accesses[0].array}: {counted(sectors, 'sector')}, "
-        f"{'as few as possible' if sectors <= ideal else f'ideal {ideal}'}",
-        f"Request {request} of {len(requests)}, {where(accesses)}: {here}; {enough}. "
+        f"line {site.line}, {site.text}: a {site.kind} of {counted(sectors, 'sector')}, {least}",
+        f"Request {request} (of {len(requests)}), {where(accesses)}: {here}; {enough}. "
         f"{used / (sectors * SECTOR):.1%} of the bytes that are moved are asked for.",
         _course(accesses, size),
     ]
