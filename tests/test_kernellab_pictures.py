@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 
@@ -407,10 +408,8 @@ every_picture = pytest.mark.parametrize("name", PICTURES)
 
 # --- how they are drawn ---
 
-PROSE, CODE = (
-    font_manager.findfont("DejaVu Sans"),
-    font_manager.findfont("DejaVu Sans Mono"),
-)
+PROSE = FT2Font(font_manager.findfont("DejaVu Sans"))
+CODE = FT2Font(font_manager.findfont("DejaVu Sans Mono"))
 
 
 @dataclass
@@ -426,6 +425,7 @@ class Text:
     fill: str
 
 
+@cache
 def parse(picture):
     return ElementTree.fromstring(picture.svg)
 
@@ -434,11 +434,12 @@ def attribute(element, name):
     return float(element.get(name, 0))
 
 
+@cache
 def texts(picture):
     found = []
     for element in parse(picture).iter(f"{SVG}text"):
         size = float(element.get("font-size", 12))
-        font = FT2Font(CODE if element.get("font-family") else PROSE)
+        font = CODE if element.get("font-family") else PROSE
         font.set_size(size, 72)
         font.set_text(element.text or "")
         width = font.get_width_height()[0] / 64

@@ -30,6 +30,7 @@ ATOMICS = [n for n in dir(runtime) if n.startswith("atomic_")]
 HELPERS = {
     **{f"_{n}": n for n in ATOMICS},
     **{f"_{n}": n for n in ("clz", "ffs", "brev", "fma", "selp", "cbrt", "put", "get", "inside")},
+    **{f"_{n}": n for n in ("floor", "ceil", "trunc", "fmod")},
     **{f"_{n}": n for n in ("ballot", "present", "count_true", "all_true", "source_lane")},
     "_popc": "bits_of",
     "_matching": "matching_values",
@@ -175,7 +176,10 @@ def launch_params(flat: Flat) -> list[str]:
 
 
 def split_source(
-    flat: Flat, kinds: dict[str, types.Type | None], sites: set[int] | None
+    flat: Flat,
+    kinds: dict[str, types.Type | None],
+    sites: set[int] | None,
+    block: tuple[int, int, int] | None = None,
 ) -> str:
     """A whole launch as one function, `launch`.
 
@@ -183,12 +187,14 @@ def split_source(
         flat: the kernel.
         kinds: the types of its variables.
         sites: those whose indices are checked; None for all.
+        block: the size of a block, if the code is to be for this one only: loops over threads
+            then have known lengths, which LLVM makes good use of.
     """
     head = HEADER + "\n\n" + "\n\n".join(_devices(flat, sites, True)) + "\n\n"
     if not flat.has_barriers:
-        return head + _without_barriers(flat, sites)
+        return head + _without_barriers(flat, sites, block)
     split = Split(flat, kinds)
-    lines = shared_memory(flat.kernel)
+    lines = [*_known_block(block), *shared_memory(flat.kernel)]
     lines.append("_threads = _blockDim_x * _blockDim_y * _blockDim_z")
     if any(n in ast.unparse(s) for s in flat.body for n in EXCHANGE):
         lines += ["_floats = _np.zeros(_threads, _np.float64)"]
@@ -224,7 +230,13 @@ THREADS = (
 )
 
 
-def _without_barriers(flat: Flat, sites: set[int] | None) -> str:
+def _known_block(block: tuple[int, int, int] | None) -> list[str]:
+    return [f"_blockDim_{axis} = {size}" for axis, size in zip("xyz", block or ())]
+
+
+def _without_barriers(
+    flat: Flat, sites: set[int] | None, block: tuple[int, int, int] | None
+) -> str:
     """Threads that never meet: a function for one thread, called in a loop."""
     local = [f"_local{i}" for i in range(len(flat.locals))]
     hidden = [*CONTEXT, "_fault", *memory_names(flat.kernel), *local]
@@ -233,7 +245,7 @@ def _without_barriers(flat: Flat, sites: set[int] | None) -> str:
     if uses:
         body = ast.parse(f"_thread = {_LINEAR}").body + body
     text = JIT.format(cache="") + _function("_one_thread", [*flat.kernel.params, *hidden], body)
-    lines = shared_memory(flat.kernel)
+    lines = [*_known_block(block), *shared_memory(flat.kernel)]
     lines += [ast.unparse(_allocate(f"_local{i}", m)) for i, m in enumerate(flat.locals)]
     call = f"_one_thread({', '.join([*flat.kernel.params, *hidden])})"
     text += "\n\n" + JIT.format(cache=", cache=True")

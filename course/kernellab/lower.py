@@ -516,6 +516,9 @@ ALLOWED = (
     *(ast.Assign, ast.Expr, ast.If, ast.While, ast.For, ast.Pass),
     *(ast.Break, ast.Continue, ast.Return),
 )
+AS_FLOAT = ("floor", "ceil", "trunc", "fmod")
+"""Functions of `math` that give a float on a GPU, where numba for CPUs gives an integer or nothing."""
+
 NOT_HERE = "which the lab does not know in kernels."
 
 
@@ -556,7 +559,8 @@ def constant_tree(value: Any) -> ast.expr | None:
     if isinstance(value, type) and issubclass(value, np.generic):
         return expression(f"_np.{_scalar(value.__name__)}")
     if isinstance(value, BuiltinFunctionType) and value is getattr(math, value.__name__, None):
-        return expression(f"_math.{value.__name__}")
+        function = value.__name__
+        return name(f"_{function}") if function in AS_FLOAT else expression(f"_math.{function}")
     if isinstance(value, (type, BuiltinFunctionType)) and value.__module__ == "builtins":
         return name(value.__name__)
     function = getattr(value, "__name__", "")

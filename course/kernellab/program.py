@@ -95,6 +95,7 @@ class Typed:
         self.program = of
         self.arguments = arguments
         self.why: dict[str, str] = {}  # engine: why it cannot
+        self.by_block: dict[tuple[int, int, int], Callable[..., None]] = {}
 
     @functools.cached_property
     def flat(self) -> Flat:
@@ -116,16 +117,18 @@ class Typed:
         """The split engine's launch, with every index checked."""
         return self._compiled(None)
 
-    @functools.cached_property
-    def fast(self) -> Callable[..., None]:
-        """The split engine's launch, where only those indices are checked that depend on data."""
-        if self.dependent >= {s.id for s in self.program.lowered.tables.sites if s.kind in USES}:
-            return self.checked
-        return self._compiled(self.dependent)
+    def fast(self, block: tuple[int, int, int]) -> Callable[..., None]:
+        """The split engine's launch for one size of block, where indices are checked that depend
+        on data, and no others."""
+        if block not in self.by_block:
+            self.by_block[block] = self._compiled(self.dependent, block)
+        return self.by_block[block]
 
-    def _compiled(self, sites: set[int] | None) -> Callable[..., None]:
+    def _compiled(
+        self, sites: set[int] | None, block: tuple[int, int, int] | None = None
+    ) -> Callable[..., None]:
         with _lock:
-            source = compiled.split_source(self.flat, self.kinds, sites)
+            source = compiled.split_source(self.flat, self.kinds, sites, block)
             return compiled.load(source, self.program.name).launch
 
     @functools.cached_property
@@ -182,7 +185,7 @@ class Typed:
     def run_split(self, launch: Launch, arguments: Sequence[Any], fast: bool) -> None:
         """One launch on the split engine."""
         fault = np.zeros(FAULT_SIZE, np.int64)
-        function = self.fast if fast else self.checked
+        function = self.fast(launch.block) if fast else self.checked
         dims = (*launch.block, *launch.grid)
         dynamic = np.empty(launch.dynamic_shared, np.uint8)
         try:

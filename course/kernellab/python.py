@@ -105,6 +105,10 @@ SCALARS = {
     "fma": arithmetic.fma,
     "selp": lambda condition, a, b: a if condition else b,
     "cbrt": np.cbrt,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "trunc": np.trunc,
+    "fmod": np.fmod,
 }
 
 

@@ -197,6 +197,26 @@ def cbrt(value):
     return np.cbrt(value)
 
 
+@njit(inline="always")
+def floor(value):
+    return np.floor(value)
+
+
+@njit(inline="always")
+def ceil(value):
+    return np.ceil(value)
+
+
+@njit(inline="always")
+def trunc(value):
+    return np.trunc(value)
+
+
+@njit(inline="always")
+def fmod(a, b):
+    return np.fmod(a, b)
+
+
 # -------------------------------------------------------------- values that threads hand to each other
 
 

@@ -127,6 +127,18 @@ def named(array: str, index: Iterable[int]) -> str:
     return f"{array}[{', '.join(map(str, index))}]"
 
 
+def flat(index: Sequence[int], shape: Sequence[int] | None) -> int | None:
+    """The place of an element in the order of memory; None for one that is not in the array."""
+    if shape is None or len(index) != len(shape):
+        return None
+    place = 0
+    for i, n in zip(index, shape):
+        if not 0 <= i < n:
+            return None
+        place = place * n + i
+    return place
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """0–2, 5 for 0, 1, 2 and 5."""
     runs: list[list[int]] = []

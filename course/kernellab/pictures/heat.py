@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from course.kernellab.pictures.choose import counted, sentences
+from course.kernellab.pictures.choose import counted, flat, sentences
 from course.kernellab.records import Report
 from course.kernellab.svg import INK, MARGIN, MUTED, PAPER, SMALL, Canvas, Picture, width_of
 
@@ -48,7 +48,11 @@ def draw_heat(report: Report, array: str, what: str = "reads") -> Picture:
     if not size:
         raise ValueError(f"{array} has shape {shape}: there are no elements to draw.")
     noted: dict[tuple[int, ...], int] = getattr(report, what).get(array, {})
-    inside = {index: count for index, count in noted.items() if count and _is_in(index, shape)}
+    inside: dict[int, int] = {}  # by place in memory
+    for index, count in noted.items():
+        place = flat(index, shape)
+        if count and place is not None:
+            inside[place] = count
     outside = sum(noted.values()) - sum(inside.values())
     said = _sentences(report, array, what, inside, outside)
 
@@ -58,8 +62,8 @@ def draw_heat(report: Report, array: str, what: str = "reads") -> Picture:
     across = -(-columns // (MOST**2 if is_folded else MOST))
     # Only what was used is noted, and only cells are filled: the array itself may be huge.
     table = np.zeros((-(-rows // down), -(-columns // across)), np.int64)
-    for index, count in inside.items():
-        row, column = divmod(_flat(index, shape), columns)
+    for place, count in inside.items():
+        row, column = divmod(place, columns)
         cell = (row // down, column // across)
         table[cell] = max(table[cell], count)
     if down * across > 1:
@@ -76,20 +80,8 @@ def draw_heat(report: Report, array: str, what: str = "reads") -> Picture:
     return canvas.finish(sentences(said))
 
 
-def _is_in(index: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    return len(index) == len(shape) and all(0 <= i < n for i, n in zip(index, shape))
-
-
-def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:
-    """The place of an element in the order of memory."""
-    place = 0
-    for i, n in zip(index, shape):
-        place = place * n + i
-    return place
-
-
 def _sentences(
-    report: Report, array: str, what: str, inside: dict[tuple[int, ...], int], outside: int
+    report: Report, array: str, what: str, inside: dict[int, int], outside: int
 ) -> list[str]:
     shape = report.arrays[array]
     size, total = prod(shape), sum(inside.values())

@@ -1,7 +1,7 @@
 """Which thread reads and writes which cell, in one panel for each stretch between two barriers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -18,6 +18,24 @@ from course.kernellab.pictures.choose import (
     ranges,
     sentences,
 )
+from course.kernellab.pictures.strips import (
+    BETWEEN_GROUPS,
+    HIGH,
+    LEFT,
+    Cell,
+    Index,
+    Item,
+    Strip,
+    cropped,
+    draw_cells,
+    draw_groups,
+    draw_names,
+    fits,
+    placed,
+    row_width,
+    tag,
+    with_dots,
+)
 from course.kernellab.records import WARP, Access, Report, short
 from course.kernellab.svg import (
     BLUE,
@@ -26,22 +44,15 @@ from course.kernellab.svg import (
     MARGIN,
     MUTED,
     ORANGE,
-    PALE,
     PALE_BLUE,
     PAPER,
     SMALL,
-    WIDE,
     Canvas,
     Picture,
     width_of,
 )
 
-Index = tuple[int, ...]
-Cell = tuple[str, Index]  # an array's name and an element of it
-
-LEFT = 92  # pixels, for the words to the left of a row
-ROOM = WIDE - 2 * MARGIN - LEFT
-HIGH, GAP = 24, 62  # of a cell, and of the space that the arrows cross
+GAP = 62  # pixels that the arrows cross
 MOST_CELLS, MOST_THREADS, MOST_ARROWS, MOST_PANELS = 64, 40, 150, 4
 
 READ, WRITTEN = ("load",), ("store", "atomic")  # kinds of access
@@ -51,48 +62,6 @@ ARROWS = {
     "store": (ORANGE, "dashed", "writes"),
     "atomic": (INK, "dotted", "updates atomically"),
 }
-
-
-@dataclass(frozen=True)
-class Item:
-    """One box in a row: a cell, a thread, or an ellipsis for cells that are left out.
-
-    Attributes:
-        key: what it stands for: an index or a thread; None for an ellipsis.
-        text: stands in it.
-        group: boxes of one group stand closer together, and have a common label.
-    """
-
-    key: Index | int | None
-    text: str
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class Strip:
-    """A row of boxes with a name: an array, in the order in which it lies in memory."""
-
-    name: str
-    label: str
-    items: Sequence[Item]
-
-    def groups(self) -> list[list[Item]]:
-        """The items, those of one group together."""
-        groups: list[list[Item]] = []
-        for item in self.items:
-            if groups and groups[-1][-1].group == item.group:
-                groups[-1].append(item)
-            else:
-                groups.append([item])
-        return groups
-
-    def least(self) -> float:
-        """The least width of a box that holds its text."""
-        texts = (width_of(item.text, SMALL) for item in self.items if item.key is not None)
-        return max(18, *(width + 5 for width in texts), 0)
-
-
-BETWEEN_GROUPS, BETWEEN_STRIPS, DOTS = 8, 30, 14  # pixels
 
 
 @dataclass(frozen=True)
@@ -130,7 +99,7 @@ class Panel:
     @property
     def width(self) -> float:
         """Of its widest row."""
-        return max(_row_width(row) for row in ([self.threads], self.sources, self.targets))
+        return max(row_width(row) for row in ([self.threads], self.sources, self.targets))
 
 
 def draw_threads(report: Report, block: Block = None, epoch: int | None = None) -> Picture:
@@ -220,7 +189,7 @@ def _panel(report: Report, accesses: Sequence[Access], epoch: int) -> Panel:
     busy = {access.thread for access in accesses}
     first = 0 if total <= MOST_THREADS else min(busy) // WARP * WARP
     shown = list(range(total) if total <= MOST_THREADS else range(first, min(first + WARP, total)))
-    while len(shown) > 1 and not _fits([_thread_strip(report, shown)]):
+    while len(shown) > 1 and not fits([_thread_strip(report, shown)]):
         shown.pop()
     notes = []
     if len(shown) < total:
@@ -233,7 +202,7 @@ def _panel(report: Report, accesses: Sequence[Access], epoch: int) -> Panel:
         actors = set(able[:many])
         rows = [_row(report, accesses, actors, kinds) for kinds in (READ, WRITTEN)]
         arrows = {(a.array, a.index, a.thread, a.kind) for a in accesses if a.thread in actors}
-        if len(arrows) <= MOST_ARROWS and all(map(_fits, rows)):
+        if len(arrows) <= MOST_ARROWS and all(map(fits, rows)):
             break
     if len(actors) < len(able):
         whose = f"{called(report, min(actors))} to {called(report, max(actors))}"
@@ -243,7 +212,7 @@ def _panel(report: Report, accesses: Sequence[Access], epoch: int) -> Panel:
             if len(actors) > 1
             else f"Only thread {whose} has arrows."
         )
-    sources, targets = (_cropped(row) for row in rows)
+    sources, targets = (cropped(row) for row in rows)
     return Panel(
         epoch, accesses, actors, _thread_strip(report, shown), sources, targets, " ".join(notes)
     )
@@ -283,95 +252,14 @@ def _row(
             Strip(
                 name,
                 f"{name} ({report.spaces.get(name, '')})",
-                _with_dots(sorted(cells_of[name]), report.arrays.get(name)),
+                with_dots(sorted(cells_of[name]), report.arrays.get(name)),
             )
             for name in names
             if cells_of[name]
         ]
-        if _fits(strips):
+        if fits(strips):
             break
     return strips
-
-
-def _cropped(strips: Sequence[Strip]) -> list[Strip]:
-    """The strips, with as many of their first cells as have a place."""
-    for most in (10**9, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1):
-        cropped = [
-            strip
-            if len(strip.items) <= most
-            else replace(
-                strip,
-                label=f"{strip.label}: the first {most} boxes of {len(strip.items)}",
-                items=[*strip.items[:most], Item(None, "…", strip.items[most - 1].group)],
-            )
-            for strip in strips
-        ]
-        if _fits(cropped):
-            break
-    return cropped
-
-
-def _with_dots(indices: Sequence[Index], shape: Index | None) -> list[Item]:
-    """The cells, with an ellipsis wherever some are left out."""
-    items: list[Item] = []
-    before = -1
-    for index in indices:
-        place = _flat(index, shape)
-        group = ", ".join(map(str, index[:-1]))
-        if place is not None and place > before + 1:
-            items.append(Item(None, "…", items[-1].group if items else group))
-        items.append(Item(index, str(index[-1]) if index else "", group))
-        before = place if place is not None else before
-    is_cut = shape is not None and 0 <= before < prod(shape) - 1
-    return [*items, Item(None, "…", items[-1].group)] if is_cut else items
-
-
-def _flat(index: Index, shape: Index | None) -> int | None:
-    """The place of an element in memory; None for one that is not in the array."""
-    if shape is None or len(index) != len(shape):
-        return None
-    if not all(0 <= i < n for i, n in zip(index, shape)):
-        return None
-    place = 0
-    for i, n in zip(index, shape):
-        place = place * n + i
-    return place
-
-
-# --- where the rows stand ---
-
-
-def _width(strip: Strip, cell: float) -> float:
-    groups = strip.groups()
-    dots = sum(item.key is None for item in strip.items)
-    boxes = cell * (len(strip.items) - dots) + DOTS * dots
-    tags = sum(_tag(group) for group in groups) if not strip.name and len(groups) > 1 else 0
-    wide = boxes + BETWEEN_GROUPS * (len(groups) - 1) + tags
-    return max(wide, width_of(strip.label))
-
-
-def _tag(group: Sequence[Item]) -> float:
-    """The width of the label that stands before a group of threads."""
-    return width_of(group[0].group, SMALL) + 5 if group[0].group else 0
-
-
-def _total(strips: Sequence[Strip], cell: float) -> float:
-    return sum(_width(s, cell) for s in strips) + BETWEEN_STRIPS * max(0, len(strips) - 1)
-
-
-def _fits(strips: Sequence[Strip]) -> bool:
-    return _total(strips, max((strip.least() for strip in strips), default=0)) <= ROOM
-
-
-def _cell_width(strips: Sequence[Strip]) -> float:
-    """As wide as there is room for, up to a comfortable width."""
-    least = max((strip.least() for strip in strips), default=18)
-    wider = (w for w in (34.0, 30.0, 26.0, 22.0) if w > least and _total(strips, w) <= ROOM)
-    return next(wider, least)
-
-
-def _row_width(strips: Sequence[Strip]) -> float:
-    return _total(strips, _cell_width(strips))
 
 
 # --- drawing ---
@@ -384,10 +272,10 @@ def _draw_panel(canvas: Canvas, y: float, panel: Panel, raced: set[Cell], span: 
     threads: dict[int, float] = {}
     y += 4
     if panel.sources:
-        row = _placed(panel.sources, span)
-        y = _draw_groups(canvas, _draw_names(canvas, y, row), row)
+        row = placed(panel.sources, span)
+        y = draw_groups(canvas, draw_names(canvas, y, row), row)
         canvas.text(MARGIN, y + HIGH / 2, "reads from", fill=MUTED)
-        middles = _draw_cells(canvas, y, row, raced)
+        middles = draw_cells(canvas, y, row, raced)
         y += HIGH
         tops = {cell: (x, y) for cell, x in middles.items()}
         y += GAP
@@ -396,10 +284,10 @@ def _draw_panel(canvas: Canvas, y: float, panel: Panel, raced: set[Cell], span: 
     y = bottom
     if panel.targets:
         y += GAP
-        row = _placed(panel.targets, span)
+        row = placed(panel.targets, span)
         canvas.text(MARGIN, y + HIGH / 2, "writes to", fill=MUTED)
-        bottoms = {cell: (x, y) for cell, x in _draw_cells(canvas, y, row, raced).items()}
-        y = _draw_names(canvas, _draw_groups(canvas, y + HIGH, row), row)
+        bottoms = {cell: (x, y) for cell, x in draw_cells(canvas, y, row, raced).items()}
+        y = draw_names(canvas, draw_groups(canvas, y + HIGH, row), row)
 
     missing = 0
     for array, index, thread, kind in dict.fromkeys(
@@ -422,94 +310,34 @@ def _draw_panel(canvas: Canvas, y: float, panel: Panel, raced: set[Cell], span: 
     return canvas.paragraph(MARGIN, y, " ".join(notes).strip(), size=SMALL, fill=MUTED) + 4
 
 
-def _placed(strips: Sequence[Strip], span: float) -> list[tuple[Strip, float, float]]:
-    """Each strip, its left edge, and the width of its cells: together they stand in the middle."""
-    cell = _cell_width(strips)
-    x = MARGIN + LEFT + (span - _total(strips, cell)) / 2
-    row = []
-    for strip in strips:
-        row.append((strip, x, cell))
-        x += _width(strip, cell) + BETWEEN_STRIPS
-    return row
-
-
-def _draw_names(canvas: Canvas, y: float, row: Sequence[tuple[Strip, float, float]]) -> float:
-    for strip, x, cell in row:
-        canvas.text(x + _width(strip, cell) / 2, y + 8, strip.label, anchor="middle")
-    return y + 18
-
-
-def _inset(strip: Strip, cell: float) -> float:
-    """How far the boxes of a strip are moved right, if its label is wider than they are."""
-    return (_width(strip, cell) - _width(replace(strip, label=""), cell)) / 2
-
-
-def _boxes_width(group: Sequence[Item], cell: float) -> float:
-    return sum(DOTS if item.key is None else cell for item in group)
-
-
-def _draw_groups(canvas: Canvas, y: float, row: Sequence[tuple[Strip, float, float]]) -> float:
-    """The rows' numbers, above or below their cells."""
-    if not any(item.group for strip, _, _ in row for item in strip.items):
-        return y
-    for strip, x, cell in row:
-        x += _inset(strip, cell)
-        groups = strip.groups()
-        texts = [f"row {group[0].group}" for group in groups]
-        room = [_boxes_width(group, cell) for group in groups]
-        has_room = all(width_of(text, SMALL) <= wide + 4 for text, wide in zip(texts, room))
-        for group, text, wide in zip(groups, texts, room):
-            text = text if has_room else group[0].group
-            # In front of an ellipsis: the number stands over the cell.
-            middle = x + (wide if has_room else cell) / 2
-            if group[0].group and width_of(text, SMALL) <= wide + BETWEEN_GROUPS - 1:
-                canvas.text(middle, y + 7, text, size=SMALL, anchor="middle", fill=MUTED)
-            x += wide + BETWEEN_GROUPS
-    return y + 16
-
-
-def _draw_cells(
-    canvas: Canvas, y: float, row: Sequence[tuple[Strip, float, float]], raced: set[Cell]
-) -> dict[Cell, float]:
-    """Draw the cells of a row of arrays; gives the middle of each."""
-    middles: dict[Cell, float] = {}
-    for strip, x, cell in row:
-        x += _inset(strip, cell)
-        for group in strip.groups():
-            for item in group:
-                if isinstance(item.key, tuple):
-                    is_raced = (strip.name, item.key) in raced
-                    hatch, thick = ("warn", 2) if is_raced else ("", 1)
-                    canvas.rect(x, y, cell, HIGH, fill=PALE, hatch=hatch, thick=thick, kind="cell")
-                    text = f"{item.text}!" if is_raced else item.text
-                    canvas.text(x + cell / 2, y + HIGH / 2, text, size=SMALL, anchor="middle")
-                    middles[strip.name, item.key] = x + cell / 2
-                    x += cell
-                else:
-                    canvas.text(x + DOTS / 2, y + HIGH / 2, "…", size=SMALL, anchor="middle")
-                    x += DOTS
-            x += BETWEEN_GROUPS
-    return middles
-
-
 def _draw_boxes(canvas: Canvas, y: float, panel: Panel, span: float) -> dict[int, float]:
     """Draw the threads, those that do nothing hatched; gives the middle of each."""
-    ((strip, x, cell),) = _placed([panel.threads], span)
+    ((strip, x, cell),) = placed([panel.threads], span)
     groups = strip.groups()
-    tag = f", {groups[0][0].group}" if len(groups) == 1 and groups[0][0].group else ""
-    canvas.text(MARGIN, y + HIGH / 2, f"threads{tag}", fill=MUTED)
+    only = f", {groups[0][0].group}" if len(groups) == 1 and groups[0][0].group else ""
+    canvas.text(MARGIN, y + HIGH / 2, f"threads{only}", fill=MUTED)
     middles: dict[int, float] = {}
     busy = panel.busy
     for group in groups:
         if len(groups) > 1:
             canvas.text(x, y + HIGH / 2, group[0].group, size=SMALL, fill=MUTED)
-            x += _tag(group)
+            x += tag(group)
         for item in group:
             assert isinstance(item.key, int)
             hatch = "" if item.key in busy else "idle"
-            fill = PALE_BLUE if item.key in panel.actors else PAPER
+            is_actor = item.key in panel.actors
+            fill, style = (PALE_BLUE, "") if is_actor or hatch else (PAPER, "dotted")
             canvas.rect(
-                x, y, cell, HIGH, fill=fill, stroke=INK, hatch=hatch, round=6, kind="thread"
+                x,
+                y,
+                cell,
+                HIGH,
+                fill=fill,
+                stroke=INK,
+                style=style,
+                hatch=hatch,
+                round=6,
+                kind="thread",
             )
             canvas.text(x + cell / 2, y + HIGH / 2, item.text, size=SMALL, anchor="middle")
             middles[item.key] = x + cell / 2
