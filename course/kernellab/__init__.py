@@ -1,17 +1,18 @@
 """kernellab: numba.cuda kernels on any computer, checked and drawn.
 
-    from numba import cuda
-    from course import kernellab as lab      # no GPU? Kernels run here from now on.
+from numba import cuda
+from course import kernellab as lab      # no GPU? Kernels run here from now on.
 
-    @cuda.jit
-    def double(x, out):
-        i = cuda.grid(1)
-        if i < x.size:
-            out[i] = 2 * x[i]
+@cuda.jit
+def double(x, out):
+    i = cuda.grid(1)
+    if i < x.size:
+        out[i] = 2 * x[i]
 
-    double[4, 32](x, out)                    # as on a GPU
+double[4, 32](x, out)                    # as on a GPU
 """
 
+from course.kernellab.check import check
 from course.kernellab.errors import (
     KernelError,
     LaunchError,
@@ -34,6 +35,7 @@ __all__ = [
     "OutOfBounds",
     "Refused",
     "Unsupported",
+    "check",
     "device",
     "engine",
 ]

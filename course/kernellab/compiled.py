@@ -55,7 +55,9 @@ def infer_variables(flat: Flat, arguments: list[types.Type]) -> dict[str, types.
     environment |= {here: getattr(runtime, there) for here, there in HELPERS.items()}
     exec(compile(text, "<types>", "exec"), environment)
     tables = flat.kernel.tables
-    extra = [types.int64] * (len(CONTEXT) + 1) + [numba.typeof(np.empty(1, d)) for d in EXCHANGE_DTYPES]
+    extra = [types.int64] * (len(CONTEXT) + 1) + [
+        numba.typeof(np.empty(1, d)) for d in EXCHANGE_DTYPES
+    ]
     extra += [numba.typeof(np.empty(1, np.int64))]
     extra += [_memory_type(m) for m in tables.shared]
     extra += [numba.typeof(array) for array in tables.constants]
@@ -120,7 +122,9 @@ class _Bounds(ast.NodeTransformer):
 
 
 def _function(label: str, params: list[str], body: list[ast.stmt]) -> str:
-    tree = ast.FunctionDef(label, ast.arguments([], [ast.arg(p) for p in params], None, [], [], None, []), body, [])
+    tree = ast.FunctionDef(
+        label, ast.arguments([], [ast.arg(p) for p in params], None, [], [], None, []), body, []
+    )
     if sys.version_info >= (3, 12):
         tree.type_params = []
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
@@ -291,7 +295,10 @@ def cache_folder() -> Path:
             return here
     except OSError:
         pass
-    return Path(tempfile.gettempdir()) / f"kernellab-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    return (
+        Path(tempfile.gettempdir())
+        / f"kernellab-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    )
 
 
 def _fingerprint() -> str:

@@ -297,7 +297,9 @@ class _Rename(ast.NodeTransformer):
         self.locals = {f"_local{i}": f"_local{first_local + i}" for i in range(len(device.locals))}
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
-        node.id = self.prefix + node.id if node.id in self.names else self.locals.get(node.id, node.id)
+        node.id = (
+            self.prefix + node.id if node.id in self.names else self.locals.get(node.id, node.id)
+        )
         return node
 
 

@@ -42,7 +42,7 @@ def explain(function: Callable, text: str) -> str:
     name = getattr(function, "__name__", "kernel")
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     lines = [line.strip() for line in text.splitlines()]
-    where = re.search(r'line (\d+):', text) or re.search(r"\((\d+)\)", text)
+    where = re.search(r"line (\d+):", text) or re.search(r"\((\d+)\)", text)
     useful = [
         line
         for line in lines
@@ -62,9 +62,7 @@ def explain(function: Callable, text: str) -> str:
     )
 
 
-def variables(
-    function: Callable, arguments: Sequence[types.Type]
-) -> dict[str, types.Type | None]:
+def variables(function: Callable, arguments: Sequence[types.Type]) -> dict[str, types.Type | None]:
     """{variable: type} by numba's own inference; None for one that has several types in turn.
 
     Args:
@@ -137,9 +135,7 @@ def _widens(kind: types.Type, to: types.Type) -> bool:
     return bool(np.can_cast(source, target))
 
 
-def scalar_types(
-    found: dict[str, types.Type | None], variables: dict[str, str]
-) -> dict[str, type]:
+def scalar_types(found: dict[str, types.Type | None], variables: dict[str, str]) -> dict[str, type]:
     """The variables that are floats, with their numpy types: those that need a conversion.
 
     Args:

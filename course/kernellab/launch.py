@@ -186,7 +186,9 @@ def _patch() -> None:
         arguments, _ = sigutils.normalize_signature(sig)
         check_types(self.py_func, arguments)
 
-    def configure(self: Any, griddim: Any, blockdim: Any, stream: Any = 0, sharedmem: int = 0) -> Any:
+    def configure(
+        self: Any, griddim: Any, blockdim: Any, stream: Any = 0, sharedmem: int = 0
+    ) -> Any:
         return Configured(self, (griddim, blockdim, stream, sharedmem))
 
     kernel_class.__getitem__ = getitem

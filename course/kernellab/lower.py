@@ -332,7 +332,8 @@ class _Lower(ast.NodeTransformer):
             raise self.refuse(node, "call device functions with arguments in their order")
         if len(node.args) != len(device.params):
             raise self.refuse(
-                node, f"{function.__name__} takes {len(device.params)} arguments, got {len(node.args)}"
+                node,
+                f"{function.__name__} takes {len(device.params)} arguments, got {len(node.args)}",
             )
         self.out.calls[device.name] = device
         self.out.meets |= device.meets
@@ -356,7 +357,9 @@ class _Lower(ast.NodeTransformer):
         if what == "const.array_like":
             value = self.source.value(node.args[0])
             if not isinstance(value, np.ndarray):
-                raise self.refuse(node, "cuda.const.array_like wants an array from outside the kernel")
+                raise self.refuse(
+                    node, "cuda.const.array_like wants an array from outside the kernel"
+                )
             return name(self.constant_array(value))
         text = ast.unparse(node)
         args = [self.visit(argument) for argument in node.args]
@@ -403,6 +406,8 @@ class _Lower(ast.NodeTransformer):
         if shape == (0,) and kind == "shared":
             shape = ()
         label = getattr(node, "label", f"{kind}{len(place)}")
+        taken = {memory.name for memory in (*self.tables.shared, *self.out.locals)}
+        label = next(n for n in (label, *(f"{label} {i}" for i in range(2, 99))) if n not in taken)
         place.append(Memory(label, shape, numpy_dtype(value), node.lineno))
         return name(f"_{kind}{len(place) - 1}")
 
@@ -417,7 +422,9 @@ class _Lower(ast.NodeTransformer):
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         if isinstance(node, ast.stmt) and not isinstance(node, ALLOWED):
-            raise self.refuse(node, f"`{ast.unparse(node).splitlines()[0]}` is nothing for a kernel")
+            raise self.refuse(
+                node, f"`{ast.unparse(node).splitlines()[0]}` is nothing for a kernel"
+            )
         if isinstance(node, (ast.Lambda, ast.ListComp, ast.GeneratorExp, ast.Dict, ast.List)):
             raise self.refuse(node, f"`{ast.unparse(node)}` is nothing for a kernel")
         return super().generic_visit(node)

@@ -100,9 +100,11 @@ class DeviceArray:
 
     def reshape(self, *shape: Any, order: str = "C") -> "DeviceArray":
         """The same memory in another shape."""
-        return DeviceArray(self._array.reshape(*shape, order=order, copy=False) if NUMPY_COPY else (
-            self._array.reshape(*shape, order=order)
-        ))
+        return DeviceArray(
+            self._array.reshape(*shape, order=order, copy=False)
+            if NUMPY_COPY
+            else (self._array.reshape(*shape, order=order))
+        )
 
     def ravel(self, order: str = "C", stream: Any = 0) -> "DeviceArray":
         """The same memory in one dimension."""
@@ -216,9 +218,13 @@ def device_array(
 
 def device_array_like(ary: Any, stream: Any = 0) -> DeviceArray:
     """Memory on the device, of an array's shape and dtype."""
-    order = "F" if ary.ndim > 1 and host_view(ary).flags.f_contiguous and not host_view(
-        ary
-    ).flags.c_contiguous else "C"
+    order = (
+        "F"
+        if ary.ndim > 1
+        and host_view(ary).flags.f_contiguous
+        and not host_view(ary).flags.c_contiguous
+        else "C"
+    )
     return device_array(ary.shape, ary.dtype, order=order)
 
 

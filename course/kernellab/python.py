@@ -55,6 +55,7 @@ def build(kernel: Lowered, types: dict[str, type], environment: dict[str, Any]) 
     for symbol in arithmetic.OPERATORS:
         names[f"_{symbol}"] = arithmetic.binary(symbol, counts)
     names |= {f"_{n}": _scalar(f, counts) for n, f in SCALARS.items()}
+    names["_fma"] = counted_fma(counts)
     names |= {"_min": arithmetic.extreme("min"), "_max": arithmetic.extreme("max")}
     names |= {"_negate": arithmetic.negate, "_invert": arithmetic.invert}
     names |= {"_float": arithmetic.cast_to(np.float64), "_int": arithmetic.cast_to(np.int64)}
@@ -73,6 +74,16 @@ def _scalar(function: Callable, counts: Any) -> Callable:
 
     def apply(*values: Any) -> Any:
         return arithmetic.plain(function(*values))
+
+    return apply
+
+
+def counted_fma(counts: Any) -> Callable:
+    """`cuda.fma`, which is two operations."""
+
+    def apply(a: Any, b: Any, c: Any) -> Any:
+        counts.flops += 2
+        return arithmetic.plain(arithmetic.fma(a, b, c))
 
     return apply
 
@@ -195,7 +206,12 @@ class _Python(ast.NodeTransformer):
             node.slice = self.visit(node.slice)
             node.value = self.visit(node.value)
             return node
-        arguments = [self.visit(node.value), self.visit(node.slice), ast.Constant(site), self.path()]
+        arguments = [
+            self.visit(node.value),
+            self.visit(node.slice),
+            ast.Constant(site),
+            self.path(),
+        ]
         return ast.copy_location(ast.Call(name("_load"), arguments, []), node)
 
     def visit_Slice(self, node: ast.Slice) -> ast.expr:
@@ -241,7 +257,9 @@ class _Python(ast.NodeTransformer):
             new = ast.Call(name("_atomic"), [*head, *arguments], [])
         elif isinstance(node.func, ast.Name):
             known = function in BUILTINS
-            new = ast.Call(name(f"_{function}" if known else node.func.id), arguments, node.keywords)
+            new = ast.Call(
+                name(f"_{function}" if known else node.func.id), arguments, node.keywords
+            )
         else:
             new = self.method(node, arguments)
         return ast.copy_location(new, node)
@@ -251,7 +269,9 @@ class _Python(ast.NodeTransformer):
         text = ast.unparse(node.func)
         module, _, attribute = text.partition(".")
         if module == "_math":
-            self.names.setdefault(text.replace(".", "_"), arithmetic.mathematical(attribute, self.counts))
+            self.names.setdefault(
+                text.replace(".", "_"), arithmetic.mathematical(attribute, self.counts)
+            )
             return ast.Call(name(text.replace(".", "_")), arguments, [])
         if module == "_np" and isinstance(getattr(np, attribute, None), type):
             kind = getattr(np, attribute)

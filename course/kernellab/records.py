@@ -242,6 +242,7 @@ class Report:
         arrays: {name: shape} of the arrays the kernel uses.
         spaces: {name: space} of the same.
         reads, writes: {array name: {index: how many times}}, over the followed blocks.
+        per_thread: {"global loads": the most that one thread did, ...}.
     """
 
     kernel: str
@@ -260,6 +261,7 @@ class Report:
     spaces: dict[str, str] = field(default_factory=dict)
     reads: dict[str, dict[tuple[int, ...], int]] = field(default_factory=dict)
     writes: dict[str, dict[tuple[int, ...], int]] = field(default_factory=dict)
+    per_thread: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -19,6 +19,10 @@ ORDERS = ("forward", "reverse", "random")
 Dim = tuple[int, int, int]
 
 
+class ThreadStopped(Exception):
+    """A thread is not followed any further."""
+
+
 class Watcher:
     """Is told who runs and who meets. This one is not interested."""
 
@@ -95,7 +99,7 @@ def run_block(
                 generator = generators[thread]
                 assert generator is not None
                 waiting[thread] = generator.send(answer[thread])
-        except StopIteration:
+        except (StopIteration, ThreadStopped):
             gone[thread], waiting[thread] = True, None
 
     running = set(range(threads))
@@ -105,7 +109,7 @@ def run_block(
             while lanes:
                 for thread in ordered(lanes, order, dice):
                     step(thread)
-                lanes = _warp_meetings(warp, waiting, answer, watcher)
+                lanes = _warp_meetings(warp, gone, waiting, answer, watcher)
         here = [t for t in range(threads) if not gone[t]]
         if here:
             left = [t for t in range(threads) if gone[t]]
@@ -113,20 +117,27 @@ def run_block(
         running = set(here)
 
 
-def _warp_meetings(warp: list[int], waiting: list, answer: list, watcher: Watcher) -> list[int]:
-    """Lets the lanes go on that have met; returns them."""
-    groups: dict[tuple[str, int], list[int]] = {}
+def _warp_meetings(
+    warp: list[int], gone: list[bool], waiting: list, answer: list, watcher: Watcher
+) -> list[int]:
+    """Lets the lanes go on that have met; returns them.
+
+    Lanes that a mask names and that have left the kernel are not waited for, as on a GPU.
+    """
+    groups: dict[tuple[str, int, int], list[int]] = {}
     for thread in warp:
         request = waiting[thread]
         if request is not None and request[0] not in BLOCK_MEETINGS:
             mask = int(request[2]) & 0xFFFFFFFF
-            groups.setdefault((request[0], mask), []).append(thread)
+            # syncwarp may be called from several lines; what hands out values, from one.
+            site = -1 if request[0] == "syncwarp" else request[1]
+            groups.setdefault((request[0], mask, site), []).append(thread)
     whole, partial = [], []
-    for (kind, mask), members in groups.items():
-        named = [warp[0] + lane for lane in range(WARP) if mask >> lane & 1]
+    for (kind, mask, _), members in groups.items():
+        named = [t for t in warp if mask >> (t - warp[0]) & 1]
         absent = [t for t in named if t not in members]
-        strangers = [t for t in members if t not in named]
-        (partial if absent or strangers else whole).append((kind, mask, members, absent))
+        waits = any(not gone[t] for t in absent) or any(t not in named for t in members)
+        (partial if waits else whole).append((kind, mask, members, absent))
     # Who still waits for others when nobody can move any more has waited in vain.
     for kind, mask, members, absent in whole or partial:
         watcher.warp_meeting(kind, {waiting[t][1] for t in members}, mask, members, absent)

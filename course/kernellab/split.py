@@ -82,8 +82,10 @@ class Split:
         body = self._without(body, set(self.again))
         returns = any(isinstance(node, ast.Return) for s in body for node in ast.walk(s))
         chain = [self._mask("_live")] if returns else []
-        tree = [*statements("_live[:] = True"), *self._split(body, chain, [])] if returns else (
-            self._split(body, chain, [])
+        tree = (
+            [*statements("_live[:] = True"), *self._split(body, chain, [])]
+            if returns
+            else (self._split(body, chain, []))
         )
         self.expanded = self._expanded()
         self.body = [part for node in tree for part in self._emit(node)]
@@ -181,8 +183,10 @@ class Split:
             if any(not loop.has_barrier for loop in store.loops):
                 continue  # changes within a region
             uses = self.known.uses.get(variable, [])
-            if all(order > store.order and store.loops == around[: len(store.loops)]
-                   for order, around in uses):
+            if all(
+                order > store.order and store.loops == around[: len(store.loops)]
+                for order, around in uses
+            ):
                 found[variable] = store.value
         return found
 
@@ -196,9 +200,7 @@ class Split:
             return node.id in self.known.uniform and self._settled(node.id, order)
         if isinstance(node, ast.Subscript) and not self._reads_no_memory(node):
             return False
-        if isinstance(node, ast.Call) and not self.known.is_uniform(
-            ast.Call(node.func, [], [])
-        ):
+        if isinstance(node, ast.Call) and not self.known.is_uniform(ast.Call(node.func, [], [])):
             return False
         return all(self._pure(part, found, order) for part in ast.iter_child_nodes(node))
 
@@ -282,7 +284,9 @@ class Split:
             return [ast.If(node.test, body or [ast.Pass()], orelse)]
         yes, no = self._mask(), self._mask() if node.orelse else None
         out = statements(f"{yes}[:] = False" + (f"\n{no}[:] = False" if no else ""))
-        test = statements(f"_c = bool(0)\n{yes}[_thread] = _c" + (f"\n{no}[_thread] = not _c" if no else ""))
+        test = statements(
+            f"_c = bool(0)\n{yes}[_thread] = _c" + (f"\n{no}[_thread] = not _c" if no else "")
+        )
         cast(ast.Assign, test[0]).value = ast.Call(name("bool"), [node.test], [])
         out += self._region(test, chain)
         out += self._split(node.body, [*chain, yes], around)
@@ -323,9 +327,7 @@ class Split:
         body += [*begin, *self._split(node.body, inner_chain, inner)]
         return [*out, ast.While(ast.Constant(True), body, [])]
 
-    def _split_exit(
-        self, node: ast.stmt, chain: list[str], around: list[Around]
-    ) -> list[ast.stmt]:
+    def _split_exit(self, node: ast.stmt, chain: list[str], around: list[Around]) -> list[ast.stmt]:
         """`break`, `continue` or `return` that every thread of the chain takes."""
         if not isinstance(node, ast.Return):
             here = around[-1]

@@ -55,9 +55,7 @@ class _Taint:
 
     def is_tuple(self, node: ast.Subscript) -> bool:
         base = node.value
-        return isinstance(base, ast.Name) and isinstance(
-            self.kinds.get(base.id), types.BaseTuple
-        )
+        return isinstance(base, ast.Name) and isinstance(self.kinds.get(base.id), types.BaseTuple)
 
     def mark(self, node: ast.AST, controlled: bool) -> None:
         """Notes the sites of a statement or an expression."""

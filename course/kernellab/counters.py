@@ -1,0 +1,148 @@
+"""What the hardware would have to do: sectors, wavefronts, operations, bytes.
+
+* A request of a warp to global memory moves whole sectors of 32 bytes. 32 neighbouring float32 lie
+  in 4 sectors; 32 that lie far apart take 32 of them.
+* Shared memory has 32 banks of 4 bytes. In one turn, each bank gives one word; lanes that want
+  different words of one bank wait for further turns (wavefronts). Elements of 8 bytes take two
+  turns for a warp anyway, of 16 bytes four.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from course.kernellab.limits import Launch
+from course.kernellab.records import WARP, Report, Site, SiteTraffic
+
+SECTOR = 32
+BANKS, BANK_BYTES = 32, 4
+
+
+def sectors(addresses: Sequence[int], size: int) -> set[int]:
+    """The numbers of the sectors in which elements of `size` bytes at these addresses lie."""
+    out = {address // SECTOR for address in addresses}
+    if size > 1:
+        out |= {(address + size - 1) // SECTOR for address in addresses}
+    return out
+
+
+def wavefronts(accesses: Sequence[tuple[int, int]], size: int) -> tuple[int, int, int]:
+    """(turns, turns without conflicts, most words of one bank) of a request to shared memory.
+
+    Args:
+        accesses: (lane, address) of those that take part.
+        size: of an element, in bytes.
+    """
+    lanes = max(1, WARP * BANK_BYTES // max(size, BANK_BYTES))
+    turns = ideal = worst = 0
+    for first in range(0, WARP, lanes):
+        banks: dict[int, set[int]] = {}
+        addresses = [address for lane, address in accesses if first <= lane < first + lanes]
+        if not addresses:
+            continue
+        for address in addresses:
+            for word in range(address // BANK_BYTES, (address + size - 1) // BANK_BYTES + 1):
+                banks.setdefault(word % BANKS, set()).add(word)
+        most = max(len(words) for words in banks.values())
+        turns += most
+        ideal += 1
+        worst = max(worst, most)
+    return turns, ideal, worst
+
+
+class Tally:
+    """Counts accesses while a kernel runs."""
+
+    def __init__(self, sites: Sequence[Site], threads: int) -> None:
+        self.sites = sites
+        self.threads = threads
+        self.requests: dict[tuple, list[tuple[int, int]]] = {}
+        self.traffic: dict[int, SiteTraffic] = {}
+        self.bytes: Counter[tuple[str, str]] = Counter()
+        self.elements: dict[str, dict[str, Counter]] = {"reads": {}, "writes": {}}
+        self.unique: set[int] = set()
+        self.by_thread: dict[str, Counter[int]] = {}
+        self.most: Counter[str] = Counter()
+        self.sizes: dict[int, int] = {}
+
+    def access(
+        self,
+        site: int,
+        array: str,
+        space: str,
+        kind: str,
+        thread: int,
+        address: int,
+        size: int,
+        path: tuple,
+    ) -> None:
+        """Notes one access of one thread."""
+        self.bytes[space, kind] += size
+        label = f"{space} {kind}s"
+        if label not in self.by_thread:
+            self.by_thread[label] = Counter()
+        self.by_thread[label][thread] += 1
+        if space == "local":
+            return
+        if kind != "store":
+            self.elements["reads"].setdefault(array, Counter())[address] += 1
+        if kind != "load":
+            self.elements["writes"].setdefault(array, Counter())[address] += 1
+        if space == "constant":
+            return
+        key = (site, thread // WARP, path)
+        if key not in self.requests:
+            self.requests[key] = []
+            if site not in self.traffic:
+                self.traffic[site] = SiteTraffic(self.sites[site], array, space)
+                self.sizes[site] = size
+        self.requests[key].append((thread % WARP, address))
+
+    def end_block(self) -> None:
+        """Adds up the requests of a block."""
+        for (site, _, _), accesses in self.requests.items():
+            traffic, size = self.traffic[site], self.sizes[site]
+            addresses = [address for _, address in accesses]
+            traffic.requests += 1
+            traffic.accesses += len(addresses)
+            traffic.bytes += size * len(addresses)
+            if traffic.space == "global":
+                touched = sectors(addresses, size)
+                self.unique |= touched
+                traffic.sectors += len(touched)
+                traffic.ideal_sectors += -(-len(set(addresses)) * size // SECTOR)
+            else:
+                turns, ideal, worst = wavefronts(accesses, size)
+                traffic.wavefronts += turns
+                traffic.ideal_wavefronts += ideal
+                traffic.worst_ways = max(traffic.worst_ways, worst)
+        self.requests = {}
+        for label, counts in self.by_thread.items():
+            self.most[label] = max(self.most[label], max(counts.values(), default=0))
+        self.by_thread = {}
+
+    def finish(
+        self, report: Report, launch: Launch, followed: int, counts: Any, shared: int, barriers: int
+    ) -> None:
+        """Writes the counts into a report; what is counted for some blocks is scaled to all."""
+        scale = launch.blocks / followed
+        cost = report.cost
+        cost.flops, cost.special = round(counts.flops * scale), round(counts.special * scale)
+        for (space, kind), amount in self.bytes.items():
+            place = {"load": cost.loads, "store": cost.stores, "atomic": cost.atomics}[kind]
+            place[space] = round(amount * scale)
+        cost.sectors = round(sum(t.sectors for t in self.traffic.values()) * scale)
+        cost.wavefronts = round(sum(t.wavefronts for t in self.traffic.values()) * scale)
+        cost.unique_sectors = len(self.unique)
+        cost.barriers = round(barriers * scale)
+        cost.blocks, cost.followed, cost.threads = launch.blocks, followed, launch.threads
+        cost.shared_bytes = shared
+        report.traffic = dict(sorted(self.traffic.items()))
+        report.per_thread = dict(sorted(self.most.items()))
+
+    def by_index(self, what: str, locate: Any) -> dict[str, dict[tuple[int, ...], int]]:
+        """{array: {index: count}} of "reads" or "writes"; `locate` turns addresses into indices."""
+        return {
+            array: {locate(array, address): n for address, n in counts.items()}
+            for array, counts in self.elements[what].items()
+        }
