@@ -12,7 +12,17 @@ def double(x, out):
 double[4, 32](x, out)                    # as on a GPU
 """
 
+from course.kernellab.budgets import (
+    assert_bytes,
+    assert_clean,
+    assert_coalesced,
+    assert_no_bank_conflicts,
+    assert_per_thread,
+    assert_reads,
+    assert_writes,
+)
 from course.kernellab.check import check
+from course.kernellab.compare import Comparison, case, compare
 from course.kernellab.errors import (
     KernelError,
     LaunchError,
@@ -21,21 +31,63 @@ from course.kernellab.errors import (
     Refused,
     Unsupported,
 )
+from course.kernellab.gpus import GPUS, Gpu, Prediction, occupancy, predict
 from course.kernellab.launch import State, device, engine, install
+from course.kernellab.memory import transfers
+from course.kernellab.pictures import (
+    draw_banks,
+    draw_barriers,
+    draw_fault,
+    draw_heat,
+    draw_roofline,
+    draw_threads,
+    draw_warp,
+)
+from course.kernellab.ptx import Assembly, PtxUnavailable, asm
+from course.kernellab.records import Fault, Report
+from course.kernellab.svg import Picture
 
-if install():
-    if ("", "") not in State.said:
-        State.said.add(("", ""))
-        print("kernellab: no GPU here, so kernels run on the processor.")
+if install() and ("", "") not in State.said:
+    State.said.add(("", ""))
+    print("kernellab: no GPU here, so kernels run on the processor.")
 
 __all__ = [
+    "GPUS",
+    "Assembly",
+    "Comparison",
+    "Fault",
+    "Gpu",
     "KernelError",
     "LaunchError",
     "NoSource",
     "OutOfBounds",
+    "Picture",
+    "Prediction",
+    "PtxUnavailable",
     "Refused",
+    "Report",
     "Unsupported",
+    "asm",
+    "assert_bytes",
+    "assert_clean",
+    "assert_coalesced",
+    "assert_no_bank_conflicts",
+    "assert_per_thread",
+    "assert_reads",
+    "assert_writes",
+    "case",
     "check",
+    "compare",
     "device",
+    "draw_banks",
+    "draw_barriers",
+    "draw_fault",
+    "draw_heat",
+    "draw_roofline",
+    "draw_threads",
+    "draw_warp",
     "engine",
+    "occupancy",
+    "predict",
+    "transfers",
 ]

@@ -7,6 +7,7 @@
   turns for a warp anyway, of 16 bytes four.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -64,6 +65,7 @@ class Tally:
         self.by_thread: dict[str, Counter[int]] = {}
         self.most: Counter[str] = Counter()
         self.sizes: dict[int, int] = {}
+        self.widths: dict[str, int] = {}  # bytes of an element of the global arrays
 
     def access(
         self,
@@ -96,6 +98,8 @@ class Tally:
             if site not in self.traffic:
                 self.traffic[site] = SiteTraffic(self.sites[site], array, space)
                 self.sizes[site] = size
+                if space == "global":
+                    self.widths[array] = size
         self.requests[key].append((thread % WARP, address))
 
     def end_block(self) -> None:
@@ -133,7 +137,12 @@ class Tally:
             place[space] = round(amount * scale)
         cost.sectors = round(sum(t.sectors for t in self.traffic.values()) * scale)
         cost.wavefronts = round(sum(t.wavefronts for t in self.traffic.values()) * scale)
-        cost.unique_sectors = len(self.unique)
+        whole = sum(
+            -(-math.prod(shape) * self.widths[label] // SECTOR)
+            for label, shape in report.arrays.items()
+            if label in self.widths
+        )
+        cost.unique_sectors = min(round(len(self.unique) * scale), max(whole, len(self.unique)))
         cost.barriers = round(barriers * scale)
         cost.blocks, cost.followed, cost.threads = launch.blocks, followed, launch.threads
         cost.shared_bytes = shared

@@ -223,7 +223,7 @@ class Meeting:
     missing: tuple[int, ...]
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """All that the checker found out about one launch.
 
@@ -275,3 +275,44 @@ class Report:
     def lines(self) -> Iterator[tuple[int, str]]:
         """(line number, text) of the kernel's source."""
         yield from enumerate(self.source.splitlines(), self.first_line)
+
+    def __str__(self) -> str:
+        """The report in words: faults first, then what the accesses cost."""
+        shape = f"{self.kernel}[{_dims(self.grid)}, {_dims(self.block)}]"
+        if self.faults:
+            count = f"{len(self.faults)} fault{'s' if len(self.faults) > 1 else ''}"
+            out = [f"{shape}: {count}", *(f"* {fault}" for fault in self.faults)]
+        else:
+            out = [f"{shape}: no faults"]
+        out += [f"Note: {note}." for note in self.notes]
+        cost = self.cost
+        if cost.followed < cost.blocks:
+            out.append(f"({cost.followed} of {cost.blocks} blocks followed; costs are scaled)")
+        for traffic in self.traffic.values():
+            out.append(f"  {describe(traffic)}")
+        if cost.followed:
+            moved = cost.sectors * 32
+            out.append(
+                f"  {cost.flops:,} operations on floats, {cost.special:,} of special functions, "
+                f"{moved:,} bytes asked of the caches, {cost.barriers:,} barriers"
+            )
+        return "\n".join(out)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _dims(xyz: tuple[int, int, int]) -> str:
+    x, y, z = xyz
+    return str(x) if y == z == 1 else f"({x}, {y})" if z == 1 else f"({x}, {y}, {z})"
+
+
+def describe(traffic: SiteTraffic) -> str:
+    """What one site's requests cost, in a line."""
+    head = f"line {traffic.site.line}: {traffic.site.text}"
+    head = f"{traffic.space} {traffic.site.kind:6} {head:44}"
+    if traffic.space == "global":
+        each = f"{traffic.sectors / traffic.requests:.1f} sectors a request"
+        return f"{head} {each} (ideal {traffic.ideal_sectors / traffic.requests:.1f})"
+    ways = f"{traffic.ways:.1f} turns a request" if traffic.ways > 1 else "no bank conflicts"
+    return f"{head} {ways}"
