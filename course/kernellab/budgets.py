@@ -1,9 +1,9 @@
 """Demands on a report, for tests and exercises. Each says what was counted, and where to look.
 
-    report = lab.check(tiled[grid, block], a, b, c)
-    lab.assert_clean(report)
-    lab.assert_coalesced(report, at_least=0.9)
-    lab.assert_reads(report, "a", at_most=n // TILE)
+report = lab.check(tiled[grid, block], a, b, c)
+lab.assert_clean(report)
+lab.assert_coalesced(report, at_least=0.9)
+lab.assert_reads(report, "a", at_most=n // TILE)
 """
 
 from course.kernellab.records import Report, SiteTraffic
@@ -61,7 +61,9 @@ def assert_writes(report: Report, array: str, at_most: int = 1) -> None:
 
 def _assert_times(report: Report, array: str, at_most: int, what: str, verb: str) -> None:
     if array not in report.arrays:
-        raise ValueError(f"the kernel has no array {array!r}: choose from {', '.join(report.arrays)}.")
+        raise ValueError(
+            f"the kernel has no array {array!r}: choose from {', '.join(report.arrays)}."
+        )
     counts = getattr(report, what).get(array, {})
     if counts and (most := max(counts.values())) > at_most:
         index = next(i for i, n in counts.items() if n == most)

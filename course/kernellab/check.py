@@ -109,7 +109,6 @@ def chosen_blocks(blocks: Sequence[Any] | str | None, launch: Launch) -> list[Di
     elif blocks == "all":
         numbers = range(total)
     else:
-        numbers = []  # type: ignore[assignment]
         out = []
         for block in blocks:
             if isinstance(block, (int, np.integer)):
@@ -442,7 +441,7 @@ class _Run(Watcher):
                         size,
                         self.epoch,
                         request,
-                    )  # fmt: skip
+                    )
                 )
 
     def view(self, traced: Traced, at: Any, site: int) -> Any:

@@ -1,6 +1,6 @@
 """A kernel against a reference: first whether it is right, then how fast it is.
 
-    lab.compare(add, lambda a, b, out: a + b, [lab.case(4, 32, a, b, out)])
+lab.compare(add, lambda a, b, out: a + b, [lab.case(4, 32, a, b, out)])
 """
 
 import statistics
@@ -73,7 +73,9 @@ class Comparison:
         if self.reports:
             head += f", without faults in {len(self.reports)} that were checked"
         slowest = max(map(len, self.seconds), default=0)
-        rows = [f"  {who:{slowest}}  {s * 1e6:12,.1f} microseconds" for who, s in self.seconds.items()]
+        rows = [
+            f"  {who:{slowest}}  {s * 1e6:12,.1f} microseconds" for who, s in self.seconds.items()
+        ]
         return "\n".join([head, *rows])
 
     def __repr__(self) -> str:
@@ -98,7 +100,8 @@ def compare(
             (or a tuple, for the last arrays), or writes into its arguments and returns None.
         cases: made by `case`.
         others: further functions of the same arguments to time, such as {"torch": f}.
-        rtol, atol: how close floats must be, as in `numpy.allclose`.
+        rtol: how close floats must be, relative to the expected value.
+        atol: how close they must be at least; as in `numpy.allclose`.
         rounds: of the timing; the median counts.
 
     Raises:
@@ -114,10 +117,14 @@ def compare(
         last = cases[-1]
         where = "this kernel, in the lab" if State.on else "this kernel, on the GPU"
         out.seconds[where] = _time(lambda a: _launch(kernel, last, a), last, rounds)
-        out.seconds["reference"] = _time(lambda a: reference(*a), last, rounds)
+        out.seconds["reference"] = _time(_with(reference), last, rounds)
         for name, function in (others or {}).items():
-            out.seconds[name] = _time(lambda a, f=function: f(*a), last, rounds)
+            out.seconds[name] = _time(_with(function), last, rounds)
     return out
+
+
+def _with(function: Callable) -> Callable[[list[Any]], Any]:
+    return lambda arguments: function(*arguments)
 
 
 def _fresh(each: Case) -> list[Any]:

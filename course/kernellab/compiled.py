@@ -51,7 +51,7 @@ def infer_variables(flat: Flat, arguments: list[types.Type]) -> dict[str, types.
     params += memory_names(flat.kernel) + [f"_local{i}" for i in range(len(flat.locals))]
     body = [_Bounds(set()).visit(_plain(clone(statement))) for statement in flat.body]
     text += "\n" + _function("_kernel", params, body or [ast.Pass()])
-    environment = {"_np": np, "_math": __import__("math"), "_njit": njit}
+    environment: dict[str, Any] = {"_np": np, "_math": __import__("math"), "_njit": njit}
     environment |= {here: getattr(runtime, there) for here, there in HELPERS.items()}
     exec(compile(text, "<types>", "exec"), environment)
     tables = flat.kernel.tables
@@ -245,7 +245,7 @@ def _without_barriers(
     local = [f"_local{i}" for i in range(len(flat.locals))]
     hidden = [*CONTEXT, "_fault", *memory_names(flat.kernel), *local]
     body = [_Bounds(sites).visit(clone(statement)) for statement in flat.body]
-    uses = any("_thread" == n.id for s in body for n in ast.walk(s) if isinstance(n, ast.Name))
+    uses = any(n.id == "_thread" for s in body for n in ast.walk(s) if isinstance(n, ast.Name))
     if uses:
         body = ast.parse(f"_thread = {_LINEAR}").body + body
     text = JIT.format(cache="") + _function("_one_thread", [*flat.kernel.params, *hidden], body)

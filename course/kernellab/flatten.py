@@ -29,7 +29,6 @@ from course.kernellab.lower import (
     assign,
     called,
     clone,
-    expression,
     meets,
     name,
     site_of,
@@ -134,9 +133,8 @@ class _Flatten(ast.NodeTransformer):
         return out or [ast.Pass()]
 
     def statement(self, node: Any) -> list[ast.stmt]:
-        if isinstance(node, (ast.If, ast.While, ast.For)) and node.orelse:
-            if not isinstance(node, ast.If):
-                raise self.cannot(node, "a loop with `else` and a meeting in it")
+        if isinstance(node, (ast.While, ast.For)) and node.orelse:
+            raise self.cannot(node, "a loop with `else` and a meeting in it")
         if isinstance(node, ast.While):
             before, node.test = self.take_out(node.test)
             body = self.block(node.body)

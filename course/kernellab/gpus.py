@@ -176,4 +176,6 @@ def predict(report: Report, on: str | Gpu = "T4") -> Prediction:
         "L2 cache": cost.sectors * SECTOR / chip.l2_bandwidth,
         "shared memory": cost.wavefronts / (chip.processors * chip.clock),
     }
-    return Prediction(report.kernel, chip, seconds, cost.flops / moved if moved else 0.0, cost.flops)
+    return Prediction(
+        report.kernel, chip, seconds, cost.flops / moved if moved else 0.0, cost.flops
+    )

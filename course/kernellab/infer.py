@@ -37,7 +37,9 @@ def check_types(function: Callable, arguments: Sequence[types.Type]) -> None:
             raise Refused(explain(function, f"{type(error).__name__}: {error}")) from None
 
 
-def explain(function: Callable, text: str) -> str:
+def explain(
+    function: Callable, text: str, who: str = "the CUDA compiler refuses this kernel"
+) -> str:
     """A short form of numba's message: the reason, and the line."""
     name = getattr(function, "__name__", "kernel")
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
@@ -56,7 +58,7 @@ def explain(function: Callable, text: str) -> str:
     place = f", line {where[1]}" if where else ""
     code = f"\n    {arrow}" if arrow else ""
     return (
-        f"{name}{place}: the CUDA compiler refuses this kernel: {reason}{code}\n"
+        f"{name}{place}: {who}: {reason}{code}\n"
         "Kernels know numbers, arrays, tuples, loops and branches; no lists, dicts, strings, "
         "or numpy functions on whole arrays."
     )
@@ -85,7 +87,8 @@ def variables(function: Callable, arguments: Sequence[types.Type]) -> dict[str, 
             target.typing_context, target.target_context, tree, tuple(arguments), None
         )
     except NumbaError as error:
-        raise Unsupported(explain(function, str(error))) from None
+        short = explain(function, str(error), "numba cannot compile it for this computer")
+        raise Unsupported(short.splitlines()[0]) from None
     return _merge(inferred, tree)
 
 

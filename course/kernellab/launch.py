@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import cuda
@@ -25,7 +25,7 @@ class State:
 
     on = False
     engine = os.environ.get("KERNELLAB_ENGINE", "auto")
-    said: set[tuple[str, str]] = set()
+    said: ClassVar[set[tuple[str, str]]] = set()
 
 
 class LabDevice:
@@ -52,6 +52,7 @@ class Configured:
         self.ready: dict[tuple, list] = {}
 
     def __call__(self, *arguments: Any) -> None:
+        """Launches the kernel."""
         run(self.kernel, self.launch, arguments)
 
 
@@ -196,10 +197,10 @@ def _patch() -> None:
     kernel_class.forall = forall
     kernel_class.configure = configure
     kernel_class.compile = compile_kernel
-    dispatcher.get_current_device = LabDevice  # type: ignore[attr-defined]
+    dispatcher.get_current_device = LabDevice
     for name in ("to_device", "device_array", "device_array_like", "pinned_array"):
         setattr(cuda, name, getattr(memory, name))
-    cuda.mapped_array = cuda.managed_array = memory.pinned_array  # type: ignore[attr-defined]
+    cuda.mapped_array = cuda.managed_array = memory.pinned_array
     cuda.as_cuda_array, cuda.is_cuda_array = memory.as_cuda_array, memory.is_cuda_array
     for name in ("stream", "event", "event_elapsed_time", "synchronize"):
         setattr(cuda, name, getattr(streams, name))

@@ -45,8 +45,10 @@ VOTES = ("all_sync", "any_sync", "eq_sync", "ballot_sync", "match_any_sync", "ma
 MEETINGS = frozenset(f"_{name}" for name in (*BLOCK_MEETINGS, "syncwarp", *SHUFFLES, *VOTES))
 """Calls at which a thread waits for others."""
 
-ATOMICS = ("add", "sub", "max", "min", "nanmax", "nanmin", "and_", "or_", "xor", "inc", "dec")
-ATOMICS += ("exch", "cas", "compare_and_swap")
+ATOMICS = (
+    *("add", "sub", "max", "min", "nanmax", "nanmin", "and_", "or_", "xor", "inc", "dec"),
+    *("exch", "cas", "compare_and_swap"),
+)
 FENCES = ("threadfence", "threadfence_block", "threadfence_system")
 PURE = ("popc", "brev", "clz", "ffs", "fma", "cbrt", "selp")
 OTHER = ("grid", "gridsize", "laneid", "warpsize", "activemask", "lanemask_lt", "nanosleep")
@@ -554,7 +556,7 @@ def constant_tree(value: Any) -> ast.expr | None:
     if isinstance(value, (np.bool_, np.number)):
         kind = type(value).__name__
         inner = constant_tree(value.item())
-        return ast.Call(cast(ast.expr, expression(f"_np.{_scalar(kind)}")), [inner], [])  # type: ignore[list-item]
+        return None if inner is None else ast.Call(expression(f"_np.{_scalar(kind)}"), [inner], [])
     if isinstance(value, tuple):
         parts = [constant_tree(part) for part in value]
         return None if None in parts else ast.Tuple(cast(list, parts), ast.Load())
@@ -565,12 +567,11 @@ def constant_tree(value: Any) -> ast.expr | None:
             return None
     if isinstance(value, type) and issubclass(value, np.generic):
         return expression(f"_np.{_scalar(value.__name__)}")
-    if isinstance(value, BuiltinFunctionType) and value is getattr(math, value.__name__, None):
-        function = value.__name__
+    function = str(getattr(value, "__name__", ""))
+    if isinstance(value, BuiltinFunctionType) and value is getattr(math, function, None):
         return name(f"_{function}") if function in AS_FLOAT else expression(f"_math.{function}")
     if isinstance(value, (type, BuiltinFunctionType)) and value.__module__ == "builtins":
-        return name(value.__name__)
-    function = getattr(value, "__name__", "")
+        return name(function)
     if function and getattr(np, function, None) is value:
         return expression(f"_np.{function}")
     return None

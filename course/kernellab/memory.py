@@ -44,32 +44,39 @@ class DeviceArray:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The size in each dimension."""
         return self._array.shape
 
     @property
     def strides(self) -> tuple[int, ...]:
+        """The bytes from one element to the next, in each dimension."""
         return self._array.strides
 
     @property
     def dtype(self) -> np.dtype:
+        """The elements' type."""
         return self._array.dtype
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return self._array.size
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return self._array.ndim
 
     @property
     def nbytes(self) -> int:
+        """The bytes of all elements."""
         return self._array.nbytes
 
     alloc_size = nbytes
 
     @property
     def T(self) -> "DeviceArray":
+        """With the dimensions in reverse order."""
         return DeviceArray(self._array.T)
 
     def is_c_contiguous(self) -> bool:
@@ -100,11 +107,11 @@ class DeviceArray:
 
     def reshape(self, *shape: Any, order: str = "C") -> "DeviceArray":
         """The same memory in another shape."""
-        return DeviceArray(
-            self._array.reshape(*shape, order=order, copy=False)
-            if NUMPY_COPY
-            else (self._array.reshape(*shape, order=order))
-        )
+        array: Any = self._array
+        new = array.reshape(*shape, order=order)
+        if not np.shares_memory(new, array) and array.size:
+            raise ValueError("this reshape would have to copy: copy_to_host() first.")
+        return DeviceArray(new)
 
     def ravel(self, order: str = "C", stream: Any = 0) -> "DeviceArray":
         """The same memory in one dimension."""
@@ -155,7 +162,6 @@ class DeviceArray:
     __isub__ = __itruediv__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
-NUMPY_COPY = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
 REFUSAL = (
     "this array is on the device, where only kernels compute: "
     "write a kernel, or copy it to the host with .copy_to_host() first."

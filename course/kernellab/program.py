@@ -168,7 +168,7 @@ class Typed:
     def _try(self, engine: str) -> str:
         if engine == "py":
             return ""
-        half = [t for t in self.arguments if getattr(t, "dtype", t) == types.float16]
+        half: list[Any] = [t for t in self.arguments if getattr(t, "dtype", t) == types.float16]
         half += [m for m in self.program.lowered.tables.shared if m.dtype == np.float16]
         if half:
             return "float16 is nothing that numba compiles for a CPU"
@@ -267,9 +267,7 @@ class Typed:
 
                 run_block(start, launch.threads, watcher)
 
-    def out_of_bounds(
-        self, fault: Sequence[Any], arguments: Sequence[Any], launch: Launch
-    ) -> OutOfBounds:
+    def out_of_bounds(self, fault: Any, arguments: Sequence[Any], launch: Launch) -> OutOfBounds:
         """The error for an index that its array does not have, in words."""
         site = self.program.lowered.tables.sites[int(fault[0]) - 1]
         numbers = [int(n) for n in fault[6 : 6 + min(3, int(fault[5]))]]

@@ -108,7 +108,7 @@ def _brev(value: Any) -> Any:
     return np.uint64(reverse) if width == 64 else np.uint32(reverse)
 
 
-SCALARS = {
+SCALARS: dict[str, Any] = {
     "popc": _popc,
     "clz": _clz,
     "ffs": _ffs,
@@ -250,7 +250,7 @@ class _Python(ast.NodeTransformer):
             call = ast.Call(node.func, [*arguments, *hidden], [])
             new: ast.expr = ast.YieldFrom(call) if device.meets else call
         elif function in MEETINGS:
-            head = [ast.Constant(function[1:]), ast.Constant(site_of(node))]
+            head: list[ast.expr] = [ast.Constant(function[1:]), ast.Constant(site_of(node))]
             new = ast.Yield(ast.Tuple([*head, *arguments], ast.Load()))
         elif function is not None and function.startswith("_atomic_"):
             head = [ast.Constant(function[8:]), ast.Constant(site_of(node)), self.path()]
@@ -291,4 +291,4 @@ def memory_names(function: Lowered) -> list[str]:
     return shared + [f"_const{i}" for i in range(len(tables.constants))]
 
 
-__all__ = ["build", "memory_names", "assign"]
+__all__ = ["assign", "build", "memory_names"]

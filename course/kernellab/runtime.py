@@ -3,7 +3,7 @@
 One core runs all threads of a launch in turn, so that "atomic" needs nothing more than doing it.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import njit, types
@@ -14,21 +14,24 @@ from numba.np import numpy_support
 
 
 @njit(inline="always")
-def atomic_add(array, index, value):
+def atomic_add(array: Any, index: Any, value: Any) -> Any:
+    """`array[index] += value`."""
     old = array[index]
     array[index] = old + value
     return old
 
 
 @njit(inline="always")
-def atomic_sub(array, index, value):
+def atomic_sub(array: Any, index: Any, value: Any) -> Any:
+    """`array[index] -= value`."""
     old = array[index]
     array[index] = old - value
     return old
 
 
 @njit(inline="always")
-def atomic_max(array, index, value):
+def atomic_max(array: Any, index: Any, value: Any) -> Any:
+    """The larger of the two stays; NaN wins."""
     old = array[index]
     if value > old or value != value:
         array[index] = value
@@ -36,7 +39,8 @@ def atomic_max(array, index, value):
 
 
 @njit(inline="always")
-def atomic_min(array, index, value):
+def atomic_min(array: Any, index: Any, value: Any) -> Any:
+    """The smaller of the two stays; NaN wins."""
     old = array[index]
     if value < old or value != value:
         array[index] = value
@@ -44,7 +48,8 @@ def atomic_min(array, index, value):
 
 
 @njit(inline="always")
-def atomic_nanmax(array, index, value):
+def atomic_nanmax(array: Any, index: Any, value: Any) -> Any:
+    """The larger of the two stays; a number wins over NaN."""
     old = array[index]
     if value > old or old != old:
         array[index] = value
@@ -52,7 +57,8 @@ def atomic_nanmax(array, index, value):
 
 
 @njit(inline="always")
-def atomic_nanmin(array, index, value):
+def atomic_nanmin(array: Any, index: Any, value: Any) -> Any:
+    """The smaller of the two stays; a number wins over NaN."""
     old = array[index]
     if value < old or old != old:
         array[index] = value
@@ -60,49 +66,56 @@ def atomic_nanmin(array, index, value):
 
 
 @njit(inline="always")
-def atomic_and(array, index, value):
+def atomic_and(array: Any, index: Any, value: Any) -> Any:
+    """`array[index] &= value`."""
     old = array[index]
     array[index] = old & value
     return old
 
 
 @njit(inline="always")
-def atomic_or(array, index, value):
+def atomic_or(array: Any, index: Any, value: Any) -> Any:
+    """`array[index] |= value`."""
     old = array[index]
     array[index] = old | value
     return old
 
 
 @njit(inline="always")
-def atomic_xor(array, index, value):
+def atomic_xor(array: Any, index: Any, value: Any) -> Any:
+    """`array[index] ^= value`."""
     old = array[index]
     array[index] = old ^ value
     return old
 
 
 @njit(inline="always")
-def atomic_inc(array, index, value):
+def atomic_inc(array: Any, index: Any, value: Any) -> Any:
+    """Counts up to `value`, then starts again at 0."""
     old = array[index]
     array[index] = 0 if old >= value else old + 1
     return old
 
 
 @njit(inline="always")
-def atomic_dec(array, index, value):
+def atomic_dec(array: Any, index: Any, value: Any) -> Any:
+    """Counts down to 0, then starts again at `value`."""
     old = array[index]
     array[index] = value if old == 0 or old > value else old - 1
     return old
 
 
 @njit(inline="always")
-def atomic_exch(array, index, value):
+def atomic_exch(array: Any, index: Any, value: Any) -> Any:
+    """`array[index] = value`."""
     old = array[index]
     array[index] = value
     return old
 
 
 @njit(inline="always")
-def atomic_cas(array, index, expected, value):
+def atomic_cas(array: Any, index: Any, expected: Any, value: Any) -> Any:
+    """`array[index] = value`, if the element equals `expected`."""
     old = array[index]
     if old == expected:
         array[index] = value
@@ -113,7 +126,7 @@ def atomic_cas(array, index, expected, value):
 
 
 @njit(inline="always")
-def popc(value):
+def popc(value: Any) -> Any:
     """How many bits are set (of 32, or of 64 for 64-bit values)."""
     bits = np.uint64(value)
     count = 0
@@ -128,9 +141,9 @@ def width(value: Any) -> int:
     return np.dtype(type(value)).itemsize * 8 if isinstance(value, np.generic) else 64
 
 
-@overload(width)
-def _width(value):
-    bits = 64 if not isinstance(value, types.Integer) else value.bitwidth
+@overload(width, strict=False)  # strict would compare annotations, which lambdas lack
+def _width(value: Any) -> Any:
+    bits = 64 if not isinstance(value, types.Integer) else cast(Any, value).bitwidth
     return lambda value: bits
 
 
@@ -139,15 +152,15 @@ def low_bits(value: Any) -> Any:
     return np.uint64(int(value) % 2 ** width(value))
 
 
-@overload(low_bits)
-def _low_bits(value):
-    if isinstance(value, types.Integer) and value.bitwidth == 32:
+@overload(low_bits, strict=False)  # strict would compare annotations, which lambdas lack
+def _low_bits(value: Any) -> Any:
+    if isinstance(value, types.Integer) and cast(Any, value).bitwidth == 32:
         return lambda value: np.uint64(np.uint32(value))
     return lambda value: np.uint64(value)
 
 
 @njit
-def clz(value):
+def clz(value: Any) -> Any:
     """Leading zero bits."""
     bits, n = low_bits(value), width(value)
     count = 0
@@ -157,7 +170,7 @@ def clz(value):
 
 
 @njit
-def ffs(value):
+def ffs(value: Any) -> Any:
     """The position of the lowest bit that is set, from 1; 0 if there is none."""
     bits, n = low_bits(value), width(value)
     for i in range(n):
@@ -167,13 +180,13 @@ def ffs(value):
 
 
 @njit
-def bits_of(value):
+def bits_of(value: Any) -> Any:
     """`popc` for signed values too."""
     return popc(low_bits(value))
 
 
 @njit
-def brev(value):
+def brev(value: Any) -> Any:
     """The bits in reverse order."""
     bits, n = low_bits(value), width(value)
     out = np.uint64(0)
@@ -183,37 +196,44 @@ def brev(value):
 
 
 @njit(inline="always")
-def fma(a, b, c):
+def fma(a: Any, b: Any, c: Any) -> Any:
+    """`a * b + c`."""
     return a * b + c
 
 
 @njit(inline="always")
-def selp(condition, a, b):
+def selp(condition: Any, a: Any, b: Any) -> Any:
+    """`a if condition else b`."""
     return a if condition else b
 
 
 @njit
-def cbrt(value):
+def cbrt(value: Any) -> Any:
+    """The cube root."""
     return np.cbrt(value)
 
 
 @njit(inline="always")
-def floor(value):
+def floor(value: Any) -> Any:
+    """The next whole number below, as a float."""
     return np.floor(value)
 
 
 @njit(inline="always")
-def ceil(value):
+def ceil(value: Any) -> Any:
+    """The next whole number above, as a float."""
     return np.ceil(value)
 
 
 @njit(inline="always")
-def trunc(value):
+def trunc(value: Any) -> Any:
+    """Without what is behind the point, as a float."""
     return np.trunc(value)
 
 
 @njit(inline="always")
-def fmod(a, b):
+def fmod(a: Any, b: Any) -> Any:
+    """The remainder, with the sign of `a`."""
     return np.fmod(a, b)
 
 
@@ -224,15 +244,15 @@ def put(floats: np.ndarray, integers: np.ndarray, thread: int, value: Any) -> No
     """Lays a thread's value out for the others: floats here, integers there."""
 
 
-@overload(put)
-def _put(floats, integers, thread, value):
+@overload(put, strict=False)  # strict would compare annotations, which lambdas lack
+def _put(floats: Any, integers: Any, thread: Any, value: Any) -> Any:
     if isinstance(value, types.Float):
 
-        def write(floats, integers, thread, value):
+        def write(floats: Any, integers: Any, thread: Any, value: Any) -> Any:
             floats[thread] = value
     else:
 
-        def write(floats, integers, thread, value):
+        def write(floats: Any, integers: Any, thread: Any, value: Any) -> Any:
             integers[thread] = value
 
     return write
@@ -242,8 +262,8 @@ def get(floats: np.ndarray, integers: np.ndarray, thread: int, like: Any) -> Any
     """Another thread's value, of the type of one's own."""
 
 
-@overload(get)
-def _get(floats, integers, thread, like):
+@overload(get, strict=False)  # strict would compare annotations, which lambdas lack
+def _get(floats: Any, integers: Any, thread: Any, like: Any) -> Any:
     if isinstance(like, types.Boolean):
         return lambda floats, integers, thread, like: integers[thread] != 0
     kind = numpy_support.as_dtype(like).type
@@ -253,7 +273,7 @@ def _get(floats, integers, thread, like):
 
 
 @njit(inline="always")
-def source_lane(kind, lane, by, width, lanes):
+def source_lane(kind: Any, lane: Any, by: Any, width: Any, lanes: Any) -> Any:
     """Whose value a shuffle hands out: kind 0 = that lane, 1 = below, 2 = above, 3 = flipped bits."""
     if kind == 0:
         source = by % width
@@ -273,7 +293,7 @@ def source_lane(kind, lane, by, width, lanes):
 
 
 @njit
-def ballot(integers, first, lanes, mask):
+def ballot(integers: Any, first: Any, lanes: Any, mask: Any) -> Any:
     """The lanes of a warp, as bits, whose predicate is true. Slots: 0 absent, 1 false, 2 true."""
     out = 0
     for lane in range(lanes):
@@ -283,7 +303,7 @@ def ballot(integers, first, lanes, mask):
 
 
 @njit
-def present(integers, first, lanes, mask):
+def present(integers: Any, first: Any, lanes: Any, mask: Any) -> Any:
     """The lanes of a warp, as bits, that voted."""
     out = 0
     for lane in range(lanes):
@@ -293,7 +313,7 @@ def present(integers, first, lanes, mask):
 
 
 @njit
-def count_true(integers, threads):
+def count_true(integers: Any, threads: Any) -> Any:
     """How many threads of the block say yes."""
     out = 0
     for thread in range(threads):
@@ -303,7 +323,7 @@ def count_true(integers, threads):
 
 
 @njit
-def all_true(integers, threads):
+def all_true(integers: Any, threads: Any) -> Any:
     """1 if no thread of the block says no."""
     for thread in range(threads):
         if integers[thread] == 1:
@@ -311,15 +331,21 @@ def all_true(integers, threads):
     return 1
 
 
-def matching_values(floats, integers, first, lanes, mask, mine, like):
+def matching_values(
+    floats: Any, integers: Any, first: Any, lanes: Any, mask: Any, mine: Any, like: Any
+) -> Any:
     """The lanes whose value equals that of the thread `mine`, as bits; `like` has its type."""
 
 
-@overload(matching_values)
-def _matching_values(floats, integers, first, lanes, mask, mine, like):
+@overload(matching_values, strict=False)  # strict would compare annotations, which lambdas lack
+def _matching_values(
+    floats: Any, integers: Any, first: Any, lanes: Any, mask: Any, mine: Any, like: Any
+) -> Any:
     is_float = isinstance(like, types.Float)
 
-    def match(floats, integers, first, lanes, mask, mine, like):
+    def match(
+        floats: Any, integers: Any, first: Any, lanes: Any, mask: Any, mine: Any, like: Any
+    ) -> Any:
         out = 0
         for lane in range(lanes):
             if (mask >> lane) & 1:
@@ -337,7 +363,9 @@ def _matching_values(floats, integers, first, lanes, mask, mine, like):
 # ------------------------------------------------------------------------------------------ bounds
 
 
-def inside(array, index, site, fault, thread, bx, by, bz):
+def inside(
+    array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
+) -> Any:
     """The index, if the array has it. Else what happened goes to `fault`, and the launch ends.
 
     fault: (site + 1, thread, bx, by, bz, number of indices, the indices ...).
@@ -347,19 +375,23 @@ def inside(array, index, site, fault, thread, bx, by, bz):
 
 def _dimensions(index: types.Type) -> list[types.Type] | None:
     """The types of an index's parts, as far as each is an integer."""
-    parts = list(index.types) if isinstance(index, types.BaseTuple) else [index]
+    parts = list(cast(Any, index).types) if isinstance(index, types.BaseTuple) else [index]
     whole = all(isinstance(part, (types.Integer, types.Boolean)) for part in parts)
     return parts if whole else None
 
 
-@overload(inside, inline="always")
-def _inside(array, index, site, fault, thread, bx, by, bz):
+@overload(inside, inline="always", strict=False)
+def _inside(
+    array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
+) -> Any:
     parts = _dimensions(index)
     if not isinstance(array, types.Array) or parts is None or len(parts) > array.ndim:
         return lambda array, index, site, fault, thread, bx, by, bz: index
     if not isinstance(index, types.BaseTuple):
 
-        def one(array, index, site, fault, thread, bx, by, bz):
+        def one(
+            array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
+        ) -> Any:
             n = array.shape[0]
             if index >= n or index < -n:
                 outside(fault, site, thread, bx, by, bz, 1, index, 0, 0)
@@ -368,7 +400,9 @@ def _inside(array, index, site, fault, thread, bx, by, bz):
         return one
     if len(parts) == 1:
 
-        def one_tuple(array, index, site, fault, thread, bx, by, bz):
+        def one_tuple(
+            array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
+        ) -> Any:
             n = array.shape[0]
             if index[0] >= n or index[0] < -n:
                 outside(fault, site, thread, bx, by, bz, 1, index[0], 0, 0)
@@ -377,7 +411,9 @@ def _inside(array, index, site, fault, thread, bx, by, bz):
         return one_tuple
     if len(parts) == 2:
 
-        def two(array, index, site, fault, thread, bx, by, bz):
+        def two(
+            array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
+        ) -> Any:
             n, m = array.shape[0], array.shape[1]
             if index[0] >= n or index[0] < -n or index[1] >= m or index[1] < -m:
                 outside(fault, site, thread, bx, by, bz, 2, index[0], index[1], 0)
@@ -385,7 +421,9 @@ def _inside(array, index, site, fault, thread, bx, by, bz):
 
         return two
 
-    def many(array, index, site, fault, thread, bx, by, bz):
+    def many(
+        array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
+    ) -> Any:
         for d in range(len(index)):
             n = array.shape[d]
             if index[d] >= n or index[d] < -n:
@@ -396,7 +434,18 @@ def _inside(array, index, site, fault, thread, bx, by, bz):
 
 
 @njit
-def outside(fault, site, thread, bx, by, bz, count, i, j, k):
+def outside(
+    fault: Any,
+    site: Any,
+    thread: Any,
+    bx: Any,
+    by: Any,
+    bz: Any,
+    count: Any,
+    i: Any,
+    j: Any,
+    k: Any,
+) -> Any:
     """Notes down an index that its array does not have, and ends the launch."""
     fault[0] = site + 1
     fault[1] = thread

@@ -132,7 +132,8 @@ def _warp_meetings(
             # syncwarp may be called from several lines; what hands out values, from one.
             site = -1 if request[0] == "syncwarp" else request[1]
             groups.setdefault((request[0], mask, site), []).append(thread)
-    whole, partial = [], []
+    whole: list[tuple] = []
+    partial: list[tuple] = []
     for (kind, mask, _), members in groups.items():
         named = [t for t in warp if mask >> (t - warp[0]) & 1]
         absent = [t for t in named if t not in members]

@@ -89,7 +89,7 @@ def read(function: Callable) -> FunctionSource:
     indent = len(lines[0]) - len(lines[0].lstrip())
     for node in ast.walk(tree):
         if hasattr(node, "col_offset"):
-            node.col_offset += indent  # type: ignore[attr-defined]
+            node.col_offset += indent
             node.end_col_offset += indent  # type: ignore[attr-defined]
     code = function.__code__
     names = dict(function.__globals__)

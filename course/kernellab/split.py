@@ -227,6 +227,7 @@ class Split:
     # -------------------------------------------------------------- splitting
 
     def cannot(self, node: ast.AST, what: str) -> Unsupported:
+        """The error for what cannot be split, with its line."""
         return Unsupported(f"line {getattr(node, 'lineno', '?')}: {what}")
 
     def _mask(self, label: str | None = None) -> str:
