@@ -73,6 +73,9 @@ def check(
         Refused: if the CUDA compiler would not take the kernel.
         LaunchError: if the kernel has no launch shape, or `blocks` or `orders` make no sense.
     """
+    if hasattr(kernel, "dispatcher") and hasattr(kernel, "griddim"):  # numba's own, on a GPU
+        config = (kernel.griddim, kernel.blockdim, 0, kernel.sharedmem)
+        kernel = Configured(kernel.dispatcher, config)
     if not isinstance(kernel, Configured):
         raise LaunchError(
             "lab.check wants the launch's shape too: lab.check(kernel[grid, block], x)."

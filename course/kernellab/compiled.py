@@ -86,10 +86,21 @@ def _plain(node: ast.stmt) -> ast.stmt:
 
 
 class _Bounds(ast.NodeTransformer):
-    """Puts `_inside(...)` around the indices of the sites that are to be checked."""
+    """Puts `_inside(...)` around the indices of the sites that are to be checked.
 
-    def __init__(self, sites: set[int] | None) -> None:
+    Args:
+        sites: which; None for all.
+        unsigned: whether the other indices are known not to be negative. Then they are given as
+            unsigned, and numba needs no code for those that count from the end.
+        tuples: variables that are tuples.
+    """
+
+    def __init__(
+        self, sites: set[int] | None, unsigned: bool = False, tuples: frozenset[str] = frozenset()
+    ) -> None:
         self.sites = sites
+        self.unsigned = unsigned
+        self.tuples = tuples
 
     def wanted(self, node: ast.AST) -> bool:
         site = site_of(node)
@@ -106,7 +117,14 @@ class _Bounds(ast.NodeTransformer):
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if self.wanted(node) and not any(isinstance(part, ast.Slice) for part in parts):
             node.slice = self.wrap(node.value, node.slice, site_of(node))
+        elif self.unsigned and site_of(node) >= 0 and not self._is_tuple(node.value):
+            new = [part if isinstance(part, ast.Slice) else _as_unsigned(part) for part in parts]
+            whole = isinstance(node.slice, ast.Tuple)
+            node.slice = ast.Tuple(new, ast.Load()) if whole else new[0]
         return node
+
+    def _is_tuple(self, node: ast.expr) -> bool:
+        return not isinstance(node, ast.Name) or node.id in self.tuples
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -119,6 +137,10 @@ class _Bounds(ast.NodeTransformer):
         if function == "_threadfence":
             return ast.Constant(None)
         return node
+
+
+def _as_unsigned(node: ast.expr) -> ast.expr:
+    return ast.Call(expression("_np.uint64"), [node], [])
 
 
 def _function(label: str, params: list[str], body: list[ast.stmt]) -> str:
@@ -184,6 +206,7 @@ def split_source(
     kinds: dict[str, types.Type | None],
     sites: set[int] | None,
     block: tuple[int, int, int] | None = None,
+    unsigned: bool = False,
 ) -> str:
     """A whole launch as one function, `launch`.
 
@@ -193,10 +216,13 @@ def split_source(
         sites: those whose indices are checked; None for all.
         block: the size of a block, if the code is to be for this one only: loops over threads
             then have known lengths, which LLVM makes good use of.
+        unsigned: whether the indices that are not checked are known not to be negative.
     """
+    tuples = frozenset(v for v, kind in kinds.items() if isinstance(kind, types.BaseTuple))
+    bounds = _Bounds(sites, unsigned, tuples)
     head = HEADER + "\n\n" + "\n\n".join(_devices(flat, sites, True)) + "\n\n"
     if not flat.has_barriers:
-        return head + _without_barriers(flat, sites, block)
+        return head + _without_barriers(flat, bounds, block)
     split = Split(flat, kinds)
     lines = [*_known_block(block), *shared_memory(flat.kernel)]
     lines.append("_threads = _blockDim_x * _blockDim_y * _blockDim_z")
@@ -215,7 +241,7 @@ def split_source(
     body += [f"{p} = _given_{p}" for p in changed if p not in split.expanded]
     body += [f"_all_{p}[:] = _given_{p}" for p in changed if p in split.expanded]
     for statement in split.body:
-        tree = _Bounds(sites).visit(ast.fix_missing_locations(statement))
+        tree = bounds.visit(ast.fix_missing_locations(statement))
         body.append(ast.unparse(ast.fix_missing_locations(tree)))
     text = JIT.format(cache=", cache=True") + f"def launch({', '.join(launch_params(flat))}):\n"
     text += _indent(lines, 4) + BLOCKS + _indent(body or ["pass"], 16)
@@ -238,13 +264,11 @@ def _known_block(block: tuple[int, int, int] | None) -> list[str]:
     return [f"_blockDim_{axis} = {size}" for axis, size in zip("xyz", block or ())]
 
 
-def _without_barriers(
-    flat: Flat, sites: set[int] | None, block: tuple[int, int, int] | None
-) -> str:
+def _without_barriers(flat: Flat, bounds: _Bounds, block: tuple[int, int, int] | None) -> str:
     """Threads that never meet: a function for one thread, called in a loop."""
     local = [f"_local{i}" for i in range(len(flat.locals))]
     hidden = [*CONTEXT, "_fault", *memory_names(flat.kernel), *local]
-    body = [_Bounds(sites).visit(clone(statement)) for statement in flat.body]
+    body = [bounds.visit(clone(statement)) for statement in flat.body]
     uses = any(n.id == "_thread" for s in body for n in ast.walk(s) if isinstance(n, ast.Name))
     if uses:
         body = ast.parse(f"_thread = {_LINEAR}").body + body

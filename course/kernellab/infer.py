@@ -23,8 +23,14 @@ def check_types(function: Callable, arguments: Sequence[types.Type]) -> None:
     Raises:
         Refused: with the line and the reason.
     """
+    from numba import cuda
+    from numba.cuda import dispatcher
     from numba.cuda.compiler import compile_cuda
 
+    # numba asks the GPU for which generation to compile the device functions of a kernel.
+    ask = dispatcher.get_current_device
+    if not cuda.is_available():
+        dispatcher.get_current_device = _NoDevice
     try:
         compile_cuda(function, types.void, tuple(arguments), cc=COMPUTE_CAPABILITY)
     except NumbaError as error:
@@ -35,6 +41,12 @@ def check_types(function: Callable, arguments: Sequence[types.Type]) -> None:
         missing = type(error).__name__ in ("NvvmSupportError", "CudaSupportError", "OSError")
         if not missing or "driver" in str(error).lower():
             raise Refused(explain(function, f"{type(error).__name__}: {error}")) from None
+    finally:
+        dispatcher.get_current_device = ask
+
+
+class _NoDevice:
+    compute_capability = COMPUTE_CAPABILITY
 
 
 def explain(

@@ -75,10 +75,9 @@ def run(kernel: Any, launch: Launch, arguments: Sequence[Any], engine: str | Non
     entry = known.get(key)
     if entry is None:
         entry = known[key] = _prepare(kernel, launch, values, wanted)
-    typed, chosen, proven = entry
+    typed, chosen, known_shape = entry
     if chosen == "split":
-        typed.run_split(launch, values, proven)
-        entry[2] = True  # in this shape, no index was out of bounds that does not depend on data
+        entry[2] = typed.run_split(launch, values, known_shape)
     elif chosen == "gen":
         typed.run_gen(launch, values)
     else:
@@ -117,7 +116,7 @@ def _prepare(kernel: Any, launch: Launch, values: list[Any], wanted: str) -> lis
     chosen = typed.engine(wanted)
     if wanted == "auto" and chosen != "split":
         _say(of.name, chosen, typed)
-    return [typed, chosen, False]
+    return [typed, chosen, ""]
 
 
 def _say(name: str, chosen: str, typed: Typed) -> None:

@@ -3,7 +3,6 @@
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numba
@@ -19,7 +18,7 @@ from course.kernellab.infer import check_types, scalar_types
 from course.kernellab.limits import Launch
 from course.kernellab.lower import CONTEXT, Lowered, lower
 from course.kernellab.records import WARP, Thread, short
-from course.kernellab.runtime import FAULT_SIZE
+from course.kernellab.runtime import FAULT_SIZE, NEGATIVE
 from course.kernellab.schedule import Watcher, positions, run_block
 from course.kernellab.taint import data_dependent
 
@@ -80,14 +79,6 @@ def argument_type(value: Any) -> types.Type:
         ) from None
 
 
-@dataclass
-class Ready:
-    """A compiled launch, for one shape of launch."""
-
-    run: Callable[..., None]
-    proven: bool  # its indices have been checked for this shape
-
-
 class Typed:
     """A program for one combination of argument types."""
 
@@ -95,7 +86,7 @@ class Typed:
         self.program = of
         self.arguments = arguments
         self.why: dict[str, str] = {}  # engine: why it cannot
-        self.by_block: dict[tuple[int, int, int], Callable[..., None]] = {}
+        self.by_block: dict[tuple, Callable[..., None]] = {}
 
     @functools.cached_property
     def flat(self) -> Flat:
@@ -117,18 +108,22 @@ class Typed:
         """The split engine's launch, with every index checked."""
         return self._compiled(None)
 
-    def fast(self, block: tuple[int, int, int]) -> Callable[..., None]:
+    def fast(self, block: tuple[int, int, int], negative: bool) -> Callable[..., None]:
         """The split engine's launch for one size of block, where indices are checked that depend
-        on data, and no others."""
-        if block not in self.by_block:
-            self.by_block[block] = self._compiled(self.dependent, block)
-        return self.by_block[block]
+        on data, and no others. `negative`: whether some of the others count from the end."""
+        if (block, negative) not in self.by_block:
+            code = self._compiled(self.dependent, block, not negative)
+            self.by_block[block, negative] = code
+        return self.by_block[block, negative]
 
     def _compiled(
-        self, sites: set[int] | None, block: tuple[int, int, int] | None = None
+        self,
+        sites: set[int] | None,
+        block: tuple[int, int, int] | None = None,
+        unsigned: bool = False,
     ) -> Callable[..., None]:
         with _lock:
-            source = compiled.split_source(self.flat, self.kinds, sites, block)
+            source = compiled.split_source(self.flat, self.kinds, sites, block, unsigned)
             return compiled.load(source, self.program.name).launch
 
     @functools.cached_property
@@ -182,16 +177,25 @@ class Typed:
             return str(error)
         return ""
 
-    def run_split(self, launch: Launch, arguments: Sequence[Any], fast: bool) -> None:
-        """One launch on the split engine."""
+    def run_split(self, launch: Launch, arguments: Sequence[Any], known: str = "") -> str:
+        """One launch on the split engine.
+
+        Args:
+            known: what an earlier launch of this shape has returned: its indices are proven then,
+                those that depend on data excepted. "" for the first one.
+
+        Returns:
+            "negative" if indices counted from the end, else "proven".
+        """
         fault = np.zeros(FAULT_SIZE, np.int64)
-        function = self.fast(launch.block) if fast else self.checked
+        function = self.fast(launch.block, known == "negative") if known else self.checked
         dims = (*launch.block, *launch.grid)
         dynamic = np.empty(launch.dynamic_shared, np.uint8)
         try:
             function(*arguments, *dims, fault, dynamic, *self.program.lowered.tables.constants)
         except IndexError:
             raise self.out_of_bounds(fault, arguments, launch) from None
+        return known or ("negative" if fault[NEGATIVE] else "proven")
 
     def run_gen(self, launch: Launch, arguments: Sequence[Any]) -> None:
         """One launch on the gen engine: numba's generators, resumed from here."""

@@ -363,12 +363,16 @@ def _matching_values(
 # ------------------------------------------------------------------------------------------ bounds
 
 
+FAULT_SIZE, NEGATIVE = 10, 9
+"""Places of the array in which compiled code notes what happened to an index."""
+
+
 def inside(
     array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
 ) -> Any:
     """The index, if the array has it. Else what happened goes to `fault`, and the launch ends.
 
-    fault: (site + 1, thread, bx, by, bz, number of indices, the indices ...).
+    fault: (site + 1, thread, bx, by, bz, number of indices, three indices, whether one is negative).
     """
     return index
 
@@ -393,6 +397,8 @@ def _inside(
             array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
         ) -> Any:
             n = array.shape[0]
+            if index < 0:
+                fault[NEGATIVE] = 1
             if index >= n or index < -n:
                 outside(fault, site, thread, bx, by, bz, 1, index, 0, 0)
             return index
@@ -404,6 +410,8 @@ def _inside(
             array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
         ) -> Any:
             n = array.shape[0]
+            if index[0] < 0:
+                fault[NEGATIVE] = 1
             if index[0] >= n or index[0] < -n:
                 outside(fault, site, thread, bx, by, bz, 1, index[0], 0, 0)
             return index
@@ -415,6 +423,8 @@ def _inside(
             array: Any, index: Any, site: Any, fault: Any, thread: Any, bx: Any, by: Any, bz: Any
         ) -> Any:
             n, m = array.shape[0], array.shape[1]
+            if index[0] < 0 or index[1] < 0:
+                fault[NEGATIVE] = 1
             if index[0] >= n or index[0] < -n or index[1] >= m or index[1] < -m:
                 outside(fault, site, thread, bx, by, bz, 2, index[0], index[1], 0)
             return index
@@ -426,6 +436,8 @@ def _inside(
     ) -> Any:
         for d in range(len(index)):
             n = array.shape[d]
+            if index[d] < 0:
+                fault[NEGATIVE] = 1
             if index[d] >= n or index[d] < -n:
                 outside(fault, site, thread, bx, by, bz, len(index), index[0], index[1], index[2])
         return index
@@ -457,6 +469,3 @@ def outside(
     fault[7] = j
     fault[8] = k
     raise IndexError("index out of bounds")
-
-
-FAULT_SIZE = 9
