@@ -694,26 +694,6 @@ def test_dynamic_shared_memory_has_the_bytes_of_the_launch(engine):
                 dynamic[1, 7](y)
 
 
-@cuda.jit("void(float32[:])")
-def of_a_signature(x):
-    i = cuda.grid(1)
-    if i < x.size:
-        x[i] += 1
-
-
-@cuda.jit("(float64[:], int32)")
-def of_a_short_signature(x, n):
-    i = cuda.grid(1)
-    if i < n:
-        x[i] += 1
-
-
-@cuda.jit((float32[:, :], float64))
-def of_a_signature_of_types(x, s):
-    i, j = cuda.grid(2)
-    x[i, j] *= s
-
-
 @cuda.jit(fastmath=True, lineinfo=True, max_registers=64)
 def of_options(x):
     i = cuda.grid(1)
@@ -728,14 +708,37 @@ def of_other_options(x):
         x[i] += 1
 
 
-def test_signatures_and_options(x):
-    of_a_signature[1, 8](x)
+def test_options_of_jit(x):
     of_options[1, 8](x)
     of_other_options[1, 8](x)
-    assert x.tolist() == [3, 4, 5, 6, 7]
+    assert x.tolist() == [2, 3, 4, 5, 6]
+
+
+def test_signatures(x):
+    @cuda.jit("void(float32[:])")
+    def of_a_signature(x):
+        i = cuda.grid(1)
+        if i < x.size:
+            x[i] += 1
+
+    of_a_signature[1, 8](x)
+    assert x.tolist() == [1, 2, 3, 4, 5]
+
+    @cuda.jit("(float64[:], int32)")
+    def of_a_short_signature(x, n):
+        i = cuda.grid(1)
+        if i < n:
+            x[i] += 1
+
     wide = np.zeros(3)
     of_a_short_signature[1, 4](wide, 2)
     assert wide.tolist() == [1, 1, 0]
+
+    @cuda.jit((float32[:, :], float64))
+    def of_a_signature_of_types(x, s):
+        i, j = cuda.grid(2)
+        x[i, j] *= s
+
     plane = np.ones((2, 2), np.float32)
     of_a_signature_of_types[1, (2, 2)](plane, 2.0)
     assert plane.tolist() == [[2, 2], [2, 2]]

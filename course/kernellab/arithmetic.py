@@ -136,7 +136,7 @@ def binary(symbol: str, counts: Counts) -> Callable[[Any, Any], Any]:
     def rule(left: type, right: type) -> tuple:
         found = _signature(function, left, right)
         if found is None:
-            return _same, _same, _same, function, 0
+            return None, None, None, function, 0
         (a, b), result = found
         is_float = issubclass(result, np.floating)
         if issubclass(result, np.integer):
@@ -146,10 +146,8 @@ def binary(symbol: str, counts: Counts) -> Callable[[Any, Any], Any]:
             compute = _power(result)
         elif symbol in ("FloorDiv", "Mod") and is_float:
             compute = _compiled(function, a, b, result)
-        keep = cast_to(result) if result in (np.int64, np.bool_) else _same
-        as_a = (lambda v: np.int64(wrap(v))) if left is int and a is np.int64 else cast_to(a)
-        as_b = (lambda v: np.int64(wrap(v))) if right is int and b is np.int64 else cast_to(b)
-        return as_a, as_b, keep, compute, int(is_float)
+        keep = cast_to(result) if result in (np.int64, np.bool_) else None
+        return _conversion(left, a), _conversion(right, b), keep, compute, int(is_float)
 
     def apply(left: Any, right: Any) -> Any:
         kinds = type(left), type(right)
@@ -161,9 +159,21 @@ def binary(symbol: str, counts: Counts) -> Callable[[Any, Any], Any]:
             found = rules[kinds] = rule(*kinds)
         as_left, as_right, keep, compute, flops = found
         counts.flops += flops
-        return keep(compute(as_left(left), as_right(right)))
+        if as_left is not None:
+            left = as_left(left)
+        if as_right is not None:
+            right = as_right(right)
+        value = compute(left, right)
+        return value if keep is None else keep(value)
 
     return apply
+
+
+def _conversion(kind: type, to: type) -> Callable | None:
+    """How a value of one type becomes one of another; None if it is one."""
+    if kind is to:
+        return None
+    return (lambda v: np.int64(wrap(v))) if kind is int and to is np.int64 else cast_to(to)
 
 
 def _power(result: type) -> Callable[[Any, Any], Any]:

@@ -9,6 +9,7 @@ copied: a check changes nothing.
 """
 
 import ast
+import gc
 import itertools
 import random
 from collections import Counter
@@ -87,6 +88,26 @@ def check(
     if unknown or not orders:
         raise LaunchError(f"orders are some of {', '.join(ORDERS)}; got {orders!r}.")
     followed = chosen_blocks(blocks, launch)
+    # Millions of small records are made, none of them in a circle: looking for circles among them
+    # would take a third of the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _through(orders, typed, launch, values, followed, seed)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _through(
+    orders: Sequence[str],
+    typed: Typed,
+    launch: Launch,
+    values: list[Any],
+    followed: list[Dim],
+    seed: int,
+) -> Report:
+    """The report of a launch, followed through several schedules."""
     first: Report | None = None
     results: list[list[np.ndarray]] = []
     for order in orders:
@@ -149,33 +170,28 @@ def _compare(report: Report, results: list[list[np.ndarray]], orders: Sequence[s
 
 
 class Traced:
-    """An array in the checker's eyes: its memory, and where it lies."""
+    """An array in the checker's eyes: its memory, and where it lies.
 
-    __slots__ = ("array", "base", "name", "root", "space")
+    Attributes:
+        array: its contents.
+        base: its address.
+        space: "global", "shared", "local" or "constant".
+        name: in the kernel.
+        root: the whole array of which it is a part.
+    """
+
+    __slots__ = ("array", "base", "name", "ndim", "root", "shape", "size", "space", "strides")
 
     def __init__(self, array: np.ndarray, base: int, space: str, name: str, root: Any) -> None:
         self.array, self.base, self.space, self.name = array, base, space, name
+        self.shape, self.strides, self.ndim = array.shape, array.strides, array.ndim
+        self.size = array.size
         self.root = root if root is not None else self
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def size(self) -> int:
-        return self.array.size
-
-    @property
-    def ndim(self) -> int:
-        return self.array.ndim
-
-    @property
     def dtype(self) -> np.dtype:
+        """The elements' type."""
         return self.array.dtype
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        return self.array.strides
 
     def __len__(self) -> int:
         return len(self.array)
@@ -224,12 +240,14 @@ class _Run(Watcher):
         self.order_of = Order(self.threads)
         self.fenced: set[int] = set()
         self.published: dict[int, set[int]] = {}
-        self.globals = Shadow(self.race)
-        self.shared = Shadow(self.race)
+        self.globals = Shadow(self.race, many_blocks=True)
+        self.shared = Shadow(self.race, many_blocks=False)
         self.written: set[int] = set()
         self.roots: dict[int, Traced] = {}
         self.by_name: dict[str, Traced] = {}
-        self.tally = counters.Tally(self.sites, self.threads)
+        self.tally = counters.Tally(self.sites)
+        self.requests: dict[tuple, list[tuple[int, int]]] = {}
+        self.logged = 0
         self.local_bases = itertools.count(LOCAL_BASE, 1 << 20)
         self.arguments = self._arguments(arguments)
         environment = {
@@ -396,56 +414,67 @@ class _Run(Watcher):
 
     def locate(self, traced: Traced, at: Any, site: int) -> int | None:
         """The offset of an element in bytes; -1 if there is none, None if it is a part of the array."""
-        array = traced.array
+        # The two usual cases first: this is called for every access.
+        if type(at) is int:
+            if traced.ndim == 1 and 0 <= at < traced.shape[0]:
+                return at * traced.strides[0]
+        elif type(at) is tuple and traced.ndim == 2 == len(at):
+            i, j = at
+            if type(i) is int and type(j) is int:
+                rows, columns = traced.shape
+                if 0 <= i < rows and 0 <= j < columns:
+                    down, right = traced.strides
+                    return i * down + j * right
         parts = at if type(at) is tuple else (at,)
-        if len(parts) != array.ndim:
+        if len(parts) != traced.ndim:
             return None
         offset = 0
-        for part, size, stride in zip(parts, array.shape, array.strides):
-            if not 0 <= part < size if type(part) is not slice else False:
+        for part, size, stride in zip(parts, traced.shape, traced.strides):
+            if type(part) is slice:
+                return None
+            if not 0 <= part < size:
                 self.bad_index(traced, parts, site, negative=part < 0)
                 if part >= size or part < -size:
                     return -1
                 part += size
-            elif type(part) is slice:
-                return None
             offset += int(part) * stride
         return offset
 
     def note(self, traced: Traced, offset: int, site: int, path: tuple, kind: str) -> None:
         """All that an access has to be noted for."""
         thread, space = self.thread, traced.space
-        size = traced.array.itemsize
         address = traced.base + offset
-        if self.steps[thread] > MOST_STEPS - 100:
+        steps = self.steps[thread] = self.steps[thread] + 1
+        if steps > MOST_STEPS - 100:
             self.last[thread] = site, traced.root.name
-        self.tick()
-        if space == "global" or space == "shared":
-            touch = Touch(self.number, thread, self.epoch, self.order_of.clock[thread], site, kind)
-            shadow = self.globals if space == "global" else self.shared
-            shadow.touch(address, touch, self.order_of)
+            self.tick()
+        if space == "global":
+            clock = self.order_of.clock[thread]
+            touch = Touch(self.number, thread, self.epoch, clock, site, kind)
+            self.globals.touch(address, touch, self.order_of)
+        elif space == "shared":
+            clock = self.order_of.clock[thread]
+            touch = Touch(self.number, thread, self.epoch, clock, site, kind)
+            self.shared.touch(address, touch, self.order_of)
         if self.keep:
-            root = traced.root
-            self.tally.access(site, root.name, space, kind, thread, address, size, path)
-            log = self.report.accesses
-            if len(log) < KEPT_ACCESSES:
-                index = _index(root.array, address - root.base)
-                request = (site, thread // WARP, path)
-                log.append(
-                    Access(
-                        site,
-                        root.name,
-                        space,
-                        kind,
-                        self.block,
-                        thread,
-                        index,
-                        address - SHARED_BASE if space == "shared" else address,
-                        size,
-                        self.epoch,
-                        request,
-                    )
-                )
+            key = (site, thread // WARP, path)
+            found = self.requests.get(key)
+            if found is None:
+                root = traced.root
+                size = root.array.itemsize
+                found = self.requests[key] = self.tally.request(site, root.name, space, kind, size)
+            found.append((thread, address))
+            if self.logged < KEPT_ACCESSES:
+                self._log(traced, address, site, key, kind)
+
+    def _log(self, traced: Traced, address: int, site: int, key: tuple, kind: str) -> None:
+        self.logged += 1
+        root, space = traced.root, traced.space
+        index = _index(root.array, address - root.base)
+        address -= SHARED_BASE if space == "shared" else 0
+        size = root.array.itemsize
+        place = (site, root.name, space, kind, self.block, self.thread, index, address, size)
+        self.report.accesses.append(Access(*place, self.epoch, key))
 
     def view(self, traced: Traced, at: Any, site: int) -> Any:
         """A part of an array."""
@@ -469,13 +498,14 @@ class _Run(Watcher):
         if offset < 0:
             return _plain(traced.array.dtype.type(0))
         self.note(traced, offset, site, path, LOAD)
-        if traced.space in ("shared", "local"):
-            self.known(traced, offset, site)
-        return _plain(traced.array[at])
+        if traced.space != "global" and traced.base + offset not in self.written:
+            self.unknown(traced, offset, site)
+        value = traced.array[at]
+        return int(value) if type(value) is np.int64 else value
 
-    def known(self, traced: Traced, offset: int, site: int) -> None:
-        """Whether what is read has been written before."""
-        if traced.base + offset in self.written:
+    def unknown(self, traced: Traced, offset: int, site: int) -> None:
+        """What is read has not been written before."""
+        if traced.space == "constant":
             return
         where = self.sites[site]
 
@@ -514,7 +544,8 @@ class _Run(Watcher):
         address = traced.base + offset
         self.note(traced, offset, site, path, ATOMIC)
         if traced.space == "shared":
-            self.known(traced, offset, site)
+            if address not in self.written:
+                self.unknown(traced, offset, site)
             self.written.add(address)
         elif traced.space == "global":
             published = self.published.setdefault(address, set())
@@ -687,7 +718,7 @@ class _Run(Watcher):
         self.order_of = Order(self.threads)
         for base in [b for b in self.roots if b >= SHARED_BASE]:
             del self.roots[base]
-        self.shared = Shadow(self.race)
+        self.shared = Shadow(self.race, many_blocks=False)
         self.globals.acquired = set()
         self.written = set()
         shared = self._shared_arrays()
@@ -701,7 +732,8 @@ class _Run(Watcher):
         try:
             run_block(start, self.threads, self, self.order, self.dice)
         finally:
-            self.tally.end_block()
+            self.tally.end_block(self.requests)
+            self.requests = {}
             self.epochs += self.epoch
 
 

@@ -31,14 +31,18 @@ def wavefronts(accesses: Sequence[tuple[int, int]], size: int) -> tuple[int, int
     """(turns, turns without conflicts, most words of one bank) of a request to shared memory.
 
     Args:
-        accesses: (lane, address) of those that take part.
+        accesses: (thread, address) of those that take part.
         size: of an element, in bytes.
     """
+    if size == BANK_BYTES:
+        words = {address // BANK_BYTES for _, address in accesses}
+        if len({word % BANKS for word in words}) == len(words):
+            return 1, 1, 1
     lanes = max(1, WARP * BANK_BYTES // max(size, BANK_BYTES))
     turns = ideal = worst = 0
     for first in range(0, WARP, lanes):
         banks: dict[int, set[int]] = {}
-        addresses = [address for lane, address in accesses if first <= lane < first + lanes]
+        addresses = [a for thread, a in accesses if first <= thread % WARP < first + lanes]
         if not addresses:
             continue
         for address in addresses:
@@ -51,79 +55,75 @@ def wavefronts(accesses: Sequence[tuple[int, int]], size: int) -> tuple[int, int
     return turns, ideal, worst
 
 
-class Tally:
-    """Counts accesses while a kernel runs."""
+Requests = dict[tuple, list[tuple[int, int]]]
+"""{(site, warp, path): [(thread, address)]}: what the warps of a block asked for."""
 
-    def __init__(self, sites: Sequence[Site], threads: int) -> None:
+
+class Tally:
+    """Adds up what the requests of the followed blocks cost."""
+
+    def __init__(self, sites: Sequence[Site]) -> None:
         self.sites = sites
-        self.threads = threads
-        self.requests: dict[tuple, list[tuple[int, int]]] = {}
         self.traffic: dict[int, SiteTraffic] = {}
+        self.about: dict[int, tuple[str, str, str, int]] = {}  # site: array, space, kind, size
         self.bytes: Counter[tuple[str, str]] = Counter()
         self.elements: dict[str, dict[str, Counter]] = {"reads": {}, "writes": {}}
         self.unique: set[int] = set()
-        self.by_thread: dict[str, Counter[int]] = {}
         self.most: Counter[str] = Counter()
-        self.sizes: dict[int, int] = {}
         self.widths: dict[str, int] = {}  # bytes of an element of the global arrays
 
-    def access(
-        self,
-        site: int,
-        array: str,
-        space: str,
-        kind: str,
-        thread: int,
-        address: int,
-        size: int,
-        path: tuple,
-    ) -> None:
-        """Notes one access of one thread."""
-        self.bytes[space, kind] += size
-        label = f"{space} {kind}s"
-        if label not in self.by_thread:
-            self.by_thread[label] = Counter()
-        self.by_thread[label][thread] += 1
-        if space == "local":
-            return
-        if kind != "store":
-            self.elements["reads"].setdefault(array, Counter())[address] += 1
-        if kind != "load":
-            self.elements["writes"].setdefault(array, Counter())[address] += 1
-        if space == "constant":
-            return
-        key = (site, thread // WARP, path)
-        if key not in self.requests:
-            self.requests[key] = []
-            if site not in self.traffic:
+    def request(
+        self, site: int, array: str, space: str, kind: str, size: int
+    ) -> list[tuple[int, int]]:
+        """The beginning of a request: a list for (thread, address)."""
+        if site not in self.about:
+            self.about[site] = array, space, kind, size
+            if space in ("global", "shared"):
                 self.traffic[site] = SiteTraffic(self.sites[site], array, space)
-                self.sizes[site] = size
-                if space == "global":
-                    self.widths[array] = size
-        self.requests[key].append((thread % WARP, address))
+            if space == "global":
+                self.widths[array] = size
+        return []
 
-    def end_block(self) -> None:
+    def end_block(self, requests: Requests) -> None:
         """Adds up the requests of a block."""
-        for (site, _, _), accesses in self.requests.items():
-            traffic, size = self.traffic[site], self.sizes[site]
+        by_thread: dict[str, Counter[int]] = {}
+        for (site, _, _), accesses in requests.items():
+            array, space, kind, size = self.about[site]
+            self.bytes[space, kind] += size * len(accesses)
+            counts = by_thread.setdefault(f"{space} {kind}s", Counter())
+            counts.update(thread for thread, _ in accesses)
+            if space == "local":
+                continue
             addresses = [address for _, address in accesses]
-            traffic.requests += 1
-            traffic.accesses += len(addresses)
-            traffic.bytes += size * len(addresses)
-            if traffic.space == "global":
-                touched = sectors(addresses, size)
-                self.unique |= touched
-                traffic.sectors += len(touched)
-                traffic.ideal_sectors += -(-len(set(addresses)) * size // SECTOR)
-            else:
-                turns, ideal, worst = wavefronts(accesses, size)
-                traffic.wavefronts += turns
-                traffic.ideal_wavefronts += ideal
-                traffic.worst_ways = max(traffic.worst_ways, worst)
-        self.requests = {}
-        for label, counts in self.by_thread.items():
-            self.most[label] = max(self.most[label], max(counts.values(), default=0))
-        self.by_thread = {}
+            if kind != "store":
+                self.elements["reads"].setdefault(array, Counter()).update(addresses)
+            if kind != "load":
+                self.elements["writes"].setdefault(array, Counter()).update(addresses)
+            if space != "constant":
+                self._cost(self.traffic[site], accesses, addresses, size)
+        for label, counts in by_thread.items():
+            self.most[label] = max(self.most[label], max(counts.values()))
+
+    def _cost(
+        self,
+        traffic: SiteTraffic,
+        accesses: list[tuple[int, int]],
+        addresses: list[int],
+        size: int,
+    ) -> None:
+        traffic.requests += 1
+        traffic.accesses += len(addresses)
+        traffic.bytes += size * len(addresses)
+        if traffic.space == "global":
+            touched = sectors(addresses, size)
+            self.unique |= touched
+            traffic.sectors += len(touched)
+            traffic.ideal_sectors += -(-len(set(addresses)) * size // SECTOR)
+        else:
+            turns, ideal, worst = wavefronts(accesses, size)
+            traffic.wavefronts += turns
+            traffic.ideal_wavefronts += ideal
+            traffic.worst_ways = max(traffic.worst_ways, worst)
 
     def finish(
         self, report: Report, launch: Launch, followed: int, counts: Any, shared: int, barriers: int

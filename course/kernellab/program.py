@@ -181,6 +181,8 @@ class Typed:
         """One launch on the split engine.
 
         Args:
+            launch: its shape.
+            arguments: numpy arrays and numbers.
             known: what an earlier launch of this shape has returned: its indices are proven then,
                 those that depend on data excepted. "" for the first one.
 

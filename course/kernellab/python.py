@@ -29,7 +29,6 @@ from course.kernellab.lower import (
     assign,
     called,
     clone,
-    expression,
     name,
     site_of,
     statements,
@@ -156,18 +155,16 @@ class _Python(ast.NodeTransformer):
         return out
 
     def path(self) -> ast.expr:
-        if not self.loops:
-            return name("_path")
-        return expression(f"(*_path, {', '.join(self.loops)})")
+        return name(self.loops[-1] if self.loops else "_path")
 
     def loop(self, node: Any) -> list[ast.stmt]:
         """A loop that counts its iterations."""
-        counter = f"_iteration{len(self.loops)}"
-        self.loops.append(counter)
-        node.body = [
-            *statements(f"{counter} += 1\n_tick()"),
-            *self.block(node.body),
-        ]
+        depth = len(self.loops)
+        counter, here = f"_turn{depth}", f"_path{depth}"
+        around = self.loops[-1] if self.loops else "_path"
+        self.loops.append(here)
+        count = statements(f"{counter} += 1\n{here} = (*{around}, {counter})\n_tick()")
+        node.body = [*count, *self.block(node.body)]
         self.loops.pop()
         node.orelse = self.block(node.orelse)
         return [*statements(f"{counter} = 0"), node]

@@ -7,15 +7,14 @@ or a `threadfence` before an atomic operation that the other block has seen.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from course.kernellab.records import WARP
 
 LOAD, STORE, ATOMIC = "load", "store", "atomic"
 
 
-@dataclass(slots=True)
-class Touch:
+class Touch(NamedTuple):
     """One access, as far as races need it."""
 
     block: int
@@ -26,15 +25,17 @@ class Touch:
     kind: str
 
 
-@dataclass(slots=True)
 class Cell:
-    """What happened to one element: in the block that runs, and in those before it."""
+    """What happened to one element: in this epoch of the block that runs, and before."""
 
-    block: int
-    epoch: int = -1
-    writes: list[Touch] = field(default_factory=list)
-    reads: list[Touch] = field(default_factory=list)
-    before: list[Touch] = field(default_factory=list)
+    __slots__ = ("before", "block", "epoch", "reads", "writes")
+
+    def __init__(self, block: int) -> None:
+        self.block = block
+        self.epoch = -1
+        self.writes: list[Touch] = []
+        self.reads: list[Touch] = []
+        self.before: list[Touch] = []  # of other blocks, one of each kind
 
 
 class Order:
@@ -64,58 +65,59 @@ class Shadow:
 
     Args:
         race: is called with (earlier touch, this touch, address) for each race.
+        many_blocks: whether blocks share the memory.
     """
 
-    def __init__(self, race: Callable[[Touch, Touch, int], None]) -> None:
+    def __init__(self, race: Callable[[Touch, Touch, int], None], many_blocks: bool) -> None:
+        self.many_blocks = many_blocks
         self.cells: dict[int, Cell] = {}
         self.race = race
         self.acquired: set[int] = set()  # blocks whose work is known to be done
 
     def touch(self, address: int, now: Touch, order: Order) -> None:
         """Notes an access, and reports the races that it makes."""
+        block, thread, epoch, _, _, kind = now
         cell = self.cells.get(address)
         if cell is None:
-            cell = self.cells[address] = Cell(now.block)
-        elif cell.block != now.block:
-            self._close(cell)
-            cell.block = now.block
+            cell = self.cells[address] = Cell(block)
+        if cell.epoch != epoch or cell.block != block:
+            if self.many_blocks:
+                if cell.writes or cell.reads:
+                    self._keep(cell)
+                cell.block = block
+            cell.epoch = epoch
+            cell.writes, cell.reads = [], []
         if cell.before:
             self._between_blocks(cell, now, address)
-        if cell.epoch != now.epoch:
-            cell.epoch = now.epoch
-            cell.before = self._keep(cell)
-            cell.writes, cell.reads = [], []
-        kind, thread = now.kind, now.thread
         for write in cell.writes:
-            if write.thread == thread or (kind == ATOMIC and write.kind == ATOMIC):
+            if write[1] == thread or (kind == ATOMIC and write[5] == ATOMIC):
                 continue
             if not order.before(write, thread):
                 self.race(write, now, address)
+        reads = cell.reads
         if kind == LOAD:
-            if not cell.reads or cell.reads[-1].thread != thread:
-                cell.reads.append(now)
+            if not reads or reads[-1][1] != thread:
+                reads.append(now)
             return
-        for read in cell.reads:
-            if read.thread != thread and not order.before(read, thread):
+        for read in reads:
+            if read[1] != thread and not order.before(read, thread):
                 self.race(read, now, address)
                 break
-        cell.reads = []
-        others = [w for w in cell.writes if w.thread != thread][-2:]
-        cell.writes = [*others, now]
+        if reads:
+            cell.reads = []
+        writes = cell.writes
+        if not writes or (len(writes) == 1 and writes[0][1] == thread):
+            cell.writes = [now]
+        else:
+            cell.writes = [*[w for w in writes if w[1] != thread][-2:], now]
 
-    def _keep(self, cell: Cell) -> list[Touch]:
-        """The touches of a past epoch that another block could still meet: one of each kind."""
-        kept = list(cell.before)
-        have = {(t.block, t.kind) for t in kept}
+    def _keep(self, cell: Cell) -> None:
+        """Remembers what another block could still meet: one access of each kind."""
+        have = {(t.block, t.kind) for t in cell.before}
         for touch in (*cell.writes, *cell.reads):
             if (touch.block, touch.kind) not in have:
                 have.add((touch.block, touch.kind))
-                kept.append(touch)
-        return kept
-
-    def _close(self, cell: Cell) -> None:
-        cell.before = self._keep(cell)
-        cell.writes, cell.reads, cell.epoch = [], [], -1
+                cell.before.append(touch)
 
     def _between_blocks(self, cell: Cell, now: Touch, address: int) -> None:
         for touch in cell.before:
