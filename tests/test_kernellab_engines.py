@@ -264,7 +264,8 @@ def warp_sum(x, out, ballots):
 
 @few
 @given(seeds, grids, st.sampled_from([32, 64, 96]))
-def test_shuffles_of_whole_warps(seed, grid, block, dtype="float32"):
+def test_shuffles_of_whole_warps(seed, grid, block):
+    dtype = np.float32
     x = whole(seed, grid * block, dtype=dtype) % 8
     outputs = np.zeros(x.size, dtype), np.zeros(x.size, np.uint32)
     _, out, ballots = everywhere(warp_sum, grid, block, x, *outputs)
@@ -272,7 +273,7 @@ def test_shuffles_of_whole_warps(seed, grid, block, dtype="float32"):
     above = np.concatenate([lanes[:, 3:], lanes[:, 29:]], 1)
     below = np.concatenate([lanes[:, :1], lanes[:, :-1]], 1)
     expected = lanes.sum(1, keepdims=True, dtype=dtype) + 1000 * above + 100000 * below
-    expected = expected + lanes[:, 5:6] * np.dtype(dtype).type(10000000)
+    expected = expected + lanes[:, 5:6] * dtype(10000000)
     np.testing.assert_array_equal(out, expected.astype(dtype).ravel())
     bits = ((lanes > 0) * 2 ** np.arange(32, dtype=np.uint64)).sum(1, dtype=np.uint64)
     np.testing.assert_array_equal(ballots, np.repeat(bits, 32).astype(np.uint32))
@@ -1026,24 +1027,20 @@ def mathematics(a, out):
     x = a[i]
     out[0, i] = math.exp(x)
     out[1, i] = math.log(x)
-    out[2, i] = math.sin(x)
     out[3, i] = math.tanh(x)
     out[4, i] = math.sqrt(x)
     out[5, i] = math.erf(x)
-    out[6, i] = math.log1p(x)
     out[7, i] = math.fabs(x)
     out[8, i] = math.copysign(1.0, x)
     out[9, i] = math.isnan(x) + 2 * math.isinf(x)
-    out[10, i] = math.atan2(x, 2)
-    out[11, i] = math.hypot(x, 3.0)
-    out[12, i] = 1 / (1 + math.exp(-x))
-    out[13, i] = math.log(float32(2)) * x
+    out[2, i] = 1 / (1 + math.exp(-x))
+    out[6, i] = math.log(float32(2)) * x
 
 
 @many
 @given(floats_of("float32"))
 def test_mathematics(a):
-    (out,) = compare(mathematics, a, floats=14)
+    (out,) = compare(mathematics, a, floats=10)
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(out[0], np.exp(a), rtol=1e-6)
         np.testing.assert_array_equal(out[4], np.sqrt(a))

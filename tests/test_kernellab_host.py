@@ -888,7 +888,7 @@ def with_fstring(x):
 
 @cuda.jit
 def with_format(x):
-    print("x is %d" % x[0])
+    print("x is %d" % x[0])  # noqa: UP031
 
 
 @cuda.jit

@@ -12,6 +12,14 @@ def double(x, out):
 double[4, 32](x, out)                    # as on a GPU
 """
 
+import os
+
+if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
+    raise RuntimeError(
+        "numba's simulator is on, and the lab takes its place: unset NUMBA_ENABLE_CUDASIM "
+        "and start Python again."
+    )
+
 from course.kernellab.budgets import (
     assert_bytes,
     assert_clean,

@@ -115,16 +115,15 @@ class _Bounds(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         self.generic_visit(node)
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if isinstance(node.value, ast.Name) and node.value.id in self.tuples:
+            return node  # a tuple: numba checks it
         if self.wanted(node) and not any(isinstance(part, ast.Slice) for part in parts):
             node.slice = self.wrap(node.value, node.slice, site_of(node))
-        elif self.unsigned and site_of(node) >= 0 and not self._is_tuple(node.value):
+        elif self.unsigned and site_of(node) >= 0 and isinstance(node.value, ast.Name):
             new = [part if isinstance(part, ast.Slice) else _as_unsigned(part) for part in parts]
             whole = isinstance(node.slice, ast.Tuple)
             node.slice = ast.Tuple(new, ast.Load()) if whole else new[0]
         return node
-
-    def _is_tuple(self, node: ast.expr) -> bool:
-        return not isinstance(node, ast.Name) or node.id in self.tuples
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -218,8 +217,7 @@ def split_source(
             then have known lengths, which LLVM makes good use of.
         unsigned: whether the indices that are not checked are known not to be negative.
     """
-    tuples = frozenset(v for v, kind in kinds.items() if isinstance(kind, types.BaseTuple))
-    bounds = _Bounds(sites, unsigned, tuples)
+    bounds = _Bounds(sites, unsigned, _tuples(kinds))
     head = HEADER + "\n\n" + "\n\n".join(_devices(flat, sites, True)) + "\n\n"
     if not flat.has_barriers:
         return head + _without_barriers(flat, bounds, block)
@@ -246,6 +244,10 @@ def split_source(
     text = JIT.format(cache=", cache=True") + f"def launch({', '.join(launch_params(flat))}):\n"
     text += _indent(lines, 4) + BLOCKS + _indent(body or ["pass"], 16)
     return head + text
+
+
+def _tuples(kinds: dict[str, types.Type | None]) -> frozenset[str]:
+    return frozenset(v for v, kind in kinds.items() if isinstance(kind, types.BaseTuple))
 
 
 BLOCKS = (
@@ -287,7 +289,7 @@ _LINEAR = "_threadIdx_x + _blockDim_x * (_threadIdx_y + _blockDim_y * _threadIdx
 # ------------------------------------------------------------------------------ the gen engine
 
 
-def gen_source(flat: Flat) -> str:
+def gen_source(flat: Flat, kinds: dict[str, types.Type | None]) -> str:
     """One thread as a generator, `thread`, that yields the level of the barrier it waits at."""
 
     class Yields(ast.NodeTransformer):
@@ -298,7 +300,8 @@ def gen_source(flat: Flat) -> str:
             return ast.copy_location(ast.Expr(ast.Yield(level)), node)
 
     params = [*flat.kernel.params, *CONTEXT, *EXCHANGE, "_fault", *memory_names(flat.kernel)]
-    body = [Yields().visit(_Bounds(None).visit(clone(statement))) for statement in flat.body]
+    bounds = _Bounds(None, tuples=_tuples(kinds))
+    body = [Yields().visit(bounds.visit(clone(statement))) for statement in flat.body]
     local = [_allocate(f"_local{i}", memory) for i, memory in enumerate(flat.locals)]
     start = ast.parse(f"_thread = {_LINEAR}").body
     text = JIT.format(cache="") + _function("thread", params, [*start, *local, *body])

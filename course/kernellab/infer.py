@@ -1,5 +1,8 @@
 """Types: what the CUDA compiler says of a kernel, and what numba makes of its variables."""
 
+import inspect
+import linecache
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,13 +37,14 @@ def check_types(function: Callable, arguments: Sequence[types.Type]) -> None:
     try:
         compile_cuda(function, types.void, tuple(arguments), cc=COMPUTE_CAPABILITY)
     except NumbaError as error:
-        raise Refused(explain(function, str(error))) from None
+        raise Refused(explain(function, str(error), at=line_in(function, error))) from None
     except Exception as error:
         # The front end has passed, and code generation asks for what is not there (an older
         # numba's NVVM, a driver). What needs a driver to compile is nothing for this course.
         missing = type(error).__name__ in ("NvvmSupportError", "CudaSupportError", "OSError")
         if not missing or "driver" in str(error).lower():
-            raise Refused(explain(function, f"{type(error).__name__}: {error}")) from None
+            text, at = f"{type(error).__name__}: {error}", line_in(function, error)
+            raise Refused(explain(function, text, at=at)) from None
     finally:
         dispatcher.get_current_device = ask
 
@@ -50,30 +54,62 @@ class _NoDevice:
 
 
 def explain(
-    function: Callable, text: str, who: str = "the CUDA compiler refuses this kernel"
+    function: Callable, text: str, who: str = "the CUDA compiler refuses this kernel", at: int = 0
 ) -> str:
     """A short form of numba's message: the reason, and the line."""
     name = getattr(function, "__name__", "kernel")
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     lines = [line.strip() for line in text.splitlines()]
-    where = re.search(r"line (\d+):", text) or re.search(r"\((\d+)\)", text)
-    useful = [
-        line
-        for line in lines
-        if line
-        and not line.startswith(
-            ("Failed in", "During:", "File ", "def ", "<source", "^", "This error may", "There are")
-        )
-    ]
+    useful = [line for line in lines if line and not line.startswith(NOISE)]
     arrow = next((lines[i - 1] for i, line in enumerate(lines) if line.startswith("^") and i), "")
     reason = next((line for line in useful if line != arrow), "it does not compile")
-    place = f", line {where[1]}" if where else ""
-    code = f"\n    {arrow}" if arrow else ""
+    if reason.endswith(":"):  # "No implementation ... for signature:", and the signature below
+        reason += next((f" {line[4:]}" for line in useful if line.startswith(">>> ")), "")
+    line = line_of(function, text) or at
+    place = f", line {line}" if line else ""
+    code = f"\n    {source_line(function, line)}" if line else ""
     return (
         f"{name}{place}: {who}: {reason}{code}\n"
         "Kernels know numbers, arrays, tuples, loops and branches; no lists, dicts, strings, "
         "or numpy functions on whole arrays."
     )
+
+
+NOISE = ("Failed in", "During:", "File ", "def ", "<source", "^", "This error may", "There are")
+
+
+def line_of(function: Callable, text: str) -> int:
+    """The line of a function that numba's message speaks of; 0 if it does not say."""
+    code = function.__code__
+    first = code.co_firstlineno
+    try:
+        last = first + len(inspect.getsourcelines(function)[0])
+    except (OSError, TypeError):
+        last = first + 10_000
+    if missing := re.search(r"name '(\w+)' is not defined", text):
+        for number in range(first, last):
+            if re.search(rf"\b{missing[1]}\b", source_line(function, number)):
+                return number
+    file = re.escape(os.path.basename(code.co_filename))
+    numbers = re.findall(rf'{file}", line (\d+)', text) + re.findall(rf"{file} \((\d+)\)", text)
+    return next((n for n in map(int, numbers) if first <= n < last), 0)
+
+
+def line_in(function: Callable, error: BaseException) -> int:
+    """The line that numba was at when it gave up; 0 if that is not to be seen."""
+    found = 0
+    trace = error.__traceback__
+    while trace is not None:
+        place = trace.tb_frame.f_locals.get("loc")
+        if getattr(place, "filename", None) == function.__code__.co_filename:
+            found = int(getattr(place, "line", 0) or 0)
+        trace = trace.tb_next
+    return found
+
+
+def source_line(function: Callable, number: int) -> str:
+    """A line of the file or cell in which a function stands."""
+    return linecache.getline(function.__code__.co_filename, number).strip()
 
 
 def variables(function: Callable, arguments: Sequence[types.Type]) -> dict[str, types.Type | None]:

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numba import cuda
+from numba.core.errors import NumbaError
 
 from course.kernellab import memory, streams
 from course.kernellab.errors import LaunchError
-from course.kernellab.infer import COMPUTE_CAPABILITY, check_types
+from course.kernellab.infer import COMPUTE_CAPABILITY, check_types, explain
 from course.kernellab.limits import Launch, launch_shape, validate
-from course.kernellab.program import ENGINES, Typed, program
+from course.kernellab.program import ENGINES, Typed, argument_type, nothing, program
 
 
 class State:
@@ -72,16 +73,27 @@ def run(kernel: Any, launch: Launch, arguments: Sequence[Any], engine: str | Non
     values = [a._array if type(a) is memory.DeviceArray else a for a in arguments]
     key = (launch, wanted, *map(_key, values))
     known = _known(kernel)
-    entry = known.get(key)
+    try:
+        entry = known.get(key)
+    except TypeError:  # a list, or what else has no hash
+        for value in values:
+            argument_type(value)
+        raise
     if entry is None:
         entry = known[key] = _prepare(kernel, launch, values, wanted)
     typed, chosen, known_shape = entry
-    if chosen == "split":
-        entry[2] = typed.run_split(launch, values, known_shape)
-    elif chosen == "gen":
-        typed.run_gen(launch, values)
-    else:
-        typed.run_py(launch, values)
+    try:
+        if chosen == "split":
+            entry[2] = typed.run_split(launch, values, known_shape)
+        elif chosen == "gen":
+            typed.run_gen(launch, values)
+        else:
+            typed.run_py(launch, values)
+    except NumbaError as error:  # nothing has run: it does not compile
+        reason = explain(typed.program.function, str(error), "numba cannot compile it here")
+        typed.why[chosen] = reason.splitlines()[0]
+        del known[key]
+        run(kernel, launch, arguments, engine)
 
 
 def _known(kernel: Any) -> dict[tuple, list]:
@@ -149,11 +161,6 @@ def install() -> bool:
     """
     if State.on:
         return True
-    if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
-        raise RuntimeError(
-            "numba's simulator is on, and the lab takes its place: unset NUMBA_ENABLE_CUDASIM "
-            "and start Python again."
-        )
     choice = os.environ.get("KERNELLAB", "auto")
     if choice == "0" or (choice != "1" and cuda.is_available()):
         return False
@@ -177,7 +184,11 @@ def _patch() -> None:
         )
 
     def forall(self: Any, ntasks: int, tpb: int = 0, stream: Any = 0, sharedmem: int = 0) -> Any:
+        if ntasks < 0:
+            raise LaunchError(f"forall wants a number of tasks, got {ntasks}.")
         threads = tpb or 128
+        if ntasks == 0:
+            return nothing
         return Configured(self, (max(1, -(-ntasks // threads)), threads, stream, sharedmem))
 
     def compile_kernel(self: Any, sig: Any) -> None:
@@ -197,7 +208,7 @@ def _patch() -> None:
     kernel_class.configure = configure
     kernel_class.compile = compile_kernel
     dispatcher.get_current_device = LabDevice
-    for name in ("to_device", "device_array", "device_array_like", "pinned_array"):
+    for name in ("to_device", "device_array", "device_array_like", "pinned_array", "pinned"):
         setattr(cuda, name, getattr(memory, name))
     cuda.mapped_array = cuda.managed_array = memory.pinned_array
     cuda.as_cuda_array, cuda.is_cuda_array = memory.as_cuda_array, memory.is_cuda_array

@@ -4,6 +4,8 @@
 a kernel writes is seen only after `copy_to_host()`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -130,13 +132,24 @@ class DeviceArray:
         return DeviceArray(self._array.transpose(axes))
 
     def __getitem__(self, index: Any) -> Any:
+        """A part of the array, on the device; or a single element, copied to the host."""
         part = self._array[index]
         if isinstance(part, np.ndarray) and part.ndim:
             return DeviceArray(part)
-        return part if not isinstance(part, np.ndarray) else part[()]
+        transfers.to_host += 1
+        transfers.bytes_to_host += self._array.itemsize
+        return part[()] if isinstance(part, np.ndarray) else part
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        """Copies a value or an array into a part of this one."""
+        part = self._array[index]
+        if not isinstance(value, DeviceArray):
+            transfers.to_device += 1
+            transfers.bytes_to_device += part.nbytes
         self._array[index] = host_view(value)
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
 
     def __len__(self) -> int:
         return len(self._array)
@@ -157,8 +170,14 @@ class DeviceArray:
     def _refuse(self, *args: Any) -> Any:
         raise TypeError(REFUSAL)
 
+    __hash__ = None  # type: ignore[assignment]
+    __eq__ = __ne__ = _refuse  # type: ignore[assignment]
+
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _refuse
     __rtruediv__ = __matmul__ = __rmatmul__ = __pow__ = __neg__ = __iadd__ = __imul__ = _refuse
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __rpow__ = __abs__ = __pos__ = _refuse
+    __divmod__ = __rdivmod__ = __invert__ = __and__ = __or__ = __xor__ = _refuse
+    __float__ = __int__ = __index__ = __complex__ = __round__ = _refuse
     __isub__ = __itruediv__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
@@ -237,6 +256,12 @@ def device_array_like(ary: Any, stream: Any = 0) -> DeviceArray:
 def pinned_array(shape: Any, dtype: Any = np.float64, strides: Any = None, order: str = "C") -> Any:
     """Host memory; on a GPU it would be memory that the device can copy faster."""
     return np.empty(shape, dtype, order=order)  # type: ignore[call-overload]
+
+
+@contextmanager
+def pinned(*arrays: np.ndarray) -> Iterator[None]:
+    """Host memory that the device could copy faster for a while; here it is what it is."""
+    yield
 
 
 def as_cuda_array(obj: Any, sync: bool = True) -> DeviceArray:

@@ -1,6 +1,8 @@
 """A kernel, ready to run: its source read once, compiled once for each kind of arguments."""
 
+import ast
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -34,20 +36,27 @@ class Program:
     def __init__(self, function: Callable) -> None:
         self.function = function
         self.name = function.__name__
-        self.lowered: Lowered = lower(function)
+        self.params = list(inspect.signature(function).parameters)
         self.typed: dict[tuple, Typed] = {}
+
+    @functools.cached_property
+    def lowered(self) -> Lowered:
+        """The kernel in the engines' language."""
+        return lower(self.function)
 
     def of(self, arguments: Sequence[Any]) -> "Typed":
         """The program for arguments of these types, refused if CUDA would refuse it."""
         found = tuple(map(argument_type, arguments))
         if found not in self.typed:
             with _lock:
-                if len(found) != len(self.lowered.params):
+                if len(found) != len(self.params):
                     raise TypeError(
-                        f"{self.name} takes {len(self.lowered.params)} arguments "
-                        f"({', '.join(self.lowered.params)}), got {len(found)}."
+                        f"{self.name} takes {len(self.params)} arguments "
+                        f"({', '.join(self.params)}), got {len(found)}."
                     )
+                # First the compiler's word, then ours: what CUDA refuses is no matter of the lab.
                 check_types(self.function, found)
+                _ = self.lowered
                 self.typed[found] = Typed(self, found)
         return self.typed[found]
 
@@ -71,6 +80,8 @@ def argument_type(value: Any) -> types.Type:
         TypeError: for what kernels cannot take.
     """
     try:
+        if isinstance(value, (list, set, dict, str, bytes, type(None))):
+            raise ValueError
         return cast(types.Type, numba.typeof(value))
     except ValueError:
         raise TypeError(
@@ -130,7 +141,8 @@ class Typed:
     def generator(self) -> Callable[..., Any]:
         """The gen engine's thread."""
         with _lock:
-            return compiled.load(compiled.gen_source(self.flat), self.program.name + "_gen").thread
+            source = compiled.gen_source(self.flat, self.kinds)
+            return compiled.load(source, self.program.name + "_gen").thread
 
     @functools.cached_property
     def scalars(self) -> dict[str, type]:
@@ -171,8 +183,7 @@ class Typed:
             if engine == "split":
                 compiled.split_source(self.flat, self.kinds, None)
             else:
-                compiled.gen_source(self.flat)
-                _ = self.kinds
+                compiled.gen_source(self.flat, self.kinds)
         except Unsupported as error:
             return str(error)
         return ""
@@ -280,7 +291,7 @@ class Typed:
         index = str(numbers[0]) if len(numbers) == 1 else str(tuple(numbers))
         who = Thread(position(int(fault[1]), launch.block), tuple(map(int, fault[2:5])))  # type: ignore[arg-type]
         known = dict(zip(self.program.lowered.params, arguments))
-        text = site.text.partition("[")[0].rpartition("(")[2]
+        text = array_text(site.text)
         array = known.get(text)
         size = f", whose shape is {array.shape}" if isinstance(array, np.ndarray) else ""
         return OutOfBounds(
@@ -288,6 +299,14 @@ class Typed:
             f"`{text}`{size} ({who}). On a GPU this reads or destroys other memory. "
             "Does every thread check that its index is inside?"
         )
+
+
+def array_text(text: str) -> str:
+    """The array in the source of an access: `x` of `x[i]`, and of `cuda.atomic.add(x, i, 1)`."""
+    tree = ast.parse(text, mode="eval").body
+    if isinstance(tree, ast.Call):
+        return ast.unparse(tree.args[0])
+    return ast.unparse(tree.value) if isinstance(tree, ast.Subscript) else text
 
 
 USES = ("load", "store", "atomic")
