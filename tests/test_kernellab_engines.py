@@ -581,7 +581,7 @@ class Out:
         return np.zeros((self.floats, self.n)), np.zeros((self.integers, self.n), np.int64)
 
 
-def compare(kernel, *inputs, floats=0, integers=0, numbers=()):
+def compare(kernel, *inputs, floats=0, integers=0, numbers=(), signs_of_zeros=True):
     """Runs an expression kernel on every element, and returns its floats and integers."""
     out = Out(inputs[0].size, floats, integers).arrays()
     held = [x for x in (*inputs, *numbers, *(o for o in out if o.size))]
@@ -590,6 +590,8 @@ def compare(kernel, *inputs, floats=0, integers=0, numbers=()):
         results[engine] = on_engine(kernel, 1, inputs[0].size, held, engine)[-len(held) :]
     for number, (a, b) in enumerate(zip(results["split"], results["py"])):
         if isinstance(a, np.ndarray) and a.ndim == 2:
+            if not signs_of_zeros:
+                a, b = a + 0.0, b + 0.0
             for row in range(len(a)):
                 assert_same_bits(
                     b[row], a[row], f"{kernel.__name__}: output {number}, row {row}, py and split"
@@ -846,7 +848,8 @@ def extremes(a, b, k, out):
 @many
 @given(floats_of("float32"), floats_of("float32"), integers_of("int64"))
 def test_min_and_max_with_nan_and_zeros(a, b, k):
-    compare(extremes, a, b, k, floats=11)
+    # Which of 0.0 and -0.0 comes out is left open by CUDA's fmin and fmax, and by LLVM here.
+    compare(extremes, a, b, k, floats=11, signs_of_zeros=False)
 
 
 @cuda.jit

@@ -173,7 +173,10 @@ def _conversion(kind: type, to: type) -> Callable | None:
     """How a value of one type becomes one of another; None if it is one."""
     if kind is to:
         return None
-    return (lambda v: np.int64(wrap(v))) if kind is int and to is np.int64 else cast_to(to)
+    if to is np.int64:
+        to_int = cast_to(np.int64)
+        return lambda value: np.int64(to_int(value))
+    return cast_to(to)
 
 
 def _power(result: type) -> Callable[[Any, Any], Any]:
@@ -182,7 +185,7 @@ def _power(result: type) -> Callable[[Any, Any], Any]:
 
     def power(base: Any, exponent: Any) -> Any:
         nonlocal compiled
-        if isinstance(exponent, (int, np.integer)) and abs(int(exponent)) <= 64:
+        if isinstance(exponent, (int, np.integer)) and issubclass(result, np.floating):
             base, left, out = result(base), abs(int(exponent)), result(1)
             while left:
                 if left & 1:
@@ -214,12 +217,24 @@ def negate(value: Any) -> Any:
     """`-value`."""
     if isinstance(value, (bool, np.bool_)):
         return -int(value)
-    return wrap(-value) if type(value) is int else -value
+    if isinstance(value, (int, np.signedinteger)):
+        return wrap(-int(value))  # numba makes an int64 of it
+    return -value
 
 
 def invert(value: Any) -> Any:
-    """`~value`."""
-    return ~int(value) if isinstance(value, (bool, np.bool_)) else ~value
+    """`~value`; of a bool it is the other one, as numba has it."""
+    return not value if isinstance(value, (bool, np.bool_)) else ~value
+
+
+def absolute(value: Any) -> Any:
+    """`abs(value)`; the lowest int64 stays what it is."""
+    return wrap(abs(value)) if type(value) is int else abs(value)
+
+
+def reciprocal(value: Any) -> Any:
+    """`1 / value`, in its own type."""
+    return type(value)(1) / value if isinstance(value, np.floating) else np.float64(1) / value
 
 
 def mathematical(name: str, counts: Counts) -> Callable:
@@ -247,7 +262,7 @@ def mathematical(name: str, counts: Counts) -> Callable:
 
 
 def extreme(name: str) -> Callable:
-    """`min` and `max` of scalars: in the common type, and as numba picks among equals and NaN."""
+    """`min` and `max` of scalars: in the common type; numbers win over nan, as in CUDA's fmin."""
     better = operator.lt if name == "min" else operator.gt
     builtin = min if name == "min" else max
 
@@ -256,7 +271,8 @@ def extreme(name: str) -> Callable:
         for value in values[1:]:
             found = _rule(builtin, type(best), type(value))
             best, value = found(best), found(value)
-            best = best if better(best, value) else value
+            if value == value and (best != best or better(value, best)):
+                best = value
         return plain(best)
 
     return pick

@@ -30,6 +30,10 @@ ATOMICS = [n for n in dir(runtime) if n.startswith("atomic_")]
 HELPERS = {
     **{f"_{n}": n for n in ATOMICS},
     **{f"_{n}": n for n in ("clz", "ffs", "brev", "fma", "selp", "cbrt", "put", "get", "inside")},
+    "_min": "smaller",
+    "_max": "larger",
+    "_reciprocal": "reciprocal",
+    "_power": "power",
     **{f"_{n}": n for n in ("floor", "ceil", "trunc", "fmod")},
     **{f"_{n}": n for n in ("ballot", "present", "count_true", "all_true", "source_lane")},
     "_popc": "bits_of",

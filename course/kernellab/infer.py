@@ -65,6 +65,8 @@ def explain(
     reason = next((line for line in useful if line != arrow), "it does not compile")
     if reason.endswith(":"):  # "No implementation ... for signature:", and the signature below
         reason += next((f" {line[4:]}" for line in useful if line.startswith(">>> ")), "")
+    if "shared.array" in reason or "local.array" in reason:
+        reason = f"the shape of such an array must be a constant ({reason})"
     line = line_of(function, text) or at
     place = f", line {line}" if line else ""
     code = f"\n    {source_line(function, line)}" if line else ""
@@ -90,6 +92,11 @@ def line_of(function: Callable, text: str) -> int:
         for number in range(first, last):
             if re.search(rf"\b{missing[1]}\b", source_line(function, number)):
                 return number
+    for sign, word in (("'with ", "with"), ("exception_match", "try")):
+        if sign in text:
+            for number in range(first, last):
+                if re.match(rf"{word}\b", source_line(function, number)):
+                    return number
     file = re.escape(os.path.basename(code.co_filename))
     numbers = re.findall(rf'{file}", line (\d+)', text) + re.findall(rf"{file} \((\d+)\)", text)
     return next((n for n in map(int, numbers) if first <= n < last), 0)
@@ -104,7 +111,7 @@ def line_in(function: Callable, error: BaseException) -> int:
         if getattr(place, "filename", None) == function.__code__.co_filename:
             found = int(getattr(place, "line", 0) or 0)
         trace = trace.tb_next
-    return found
+    return found or int(getattr(getattr(error, "loc", None), "line", 0) or 0)
 
 
 def source_line(function: Callable, number: int) -> str:

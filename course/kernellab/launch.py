@@ -20,6 +20,9 @@ from course.kernellab.infer import COMPUTE_CAPABILITY, check_types, explain
 from course.kernellab.limits import Launch, launch_shape, validate
 from course.kernellab.program import ENGINES, Typed, argument_type, nothing, program
 
+MOST_SHAPES = 1000
+"""Shapes of launches that are remembered for a kernel."""
+
 
 class State:
     """What is chosen."""
@@ -80,6 +83,8 @@ def run(kernel: Any, launch: Launch, arguments: Sequence[Any], engine: str | Non
             argument_type(value)
         raise
     if entry is None:
+        if len(known) >= MOST_SHAPES:  # a number that is another one each time
+            known.clear()
         entry = known[key] = _prepare(kernel, launch, values, wanted)
     typed, chosen, known_shape = entry
     try:
@@ -108,6 +113,10 @@ def _key(value: Any) -> Any:
     """What decides the indices of a launch: shapes of arrays, values of numbers."""
     if isinstance(value, np.ndarray):
         return value.shape, value.strides, value.dtype
+    if isinstance(value, tuple):
+        return tuple(map(_key, value))
+    if isinstance(value, (float, np.floating, complex)):
+        return type(value)  # what depends on floats is checked as if it depended on data
     return type(value), value
 
 
@@ -207,6 +216,7 @@ def _patch() -> None:
     kernel_class.forall = forall
     kernel_class.configure = configure
     kernel_class.compile = compile_kernel
+    kernel_class.disable_compile = nothing  # with a signature: there is nothing compiled to keep
     dispatcher.get_current_device = LabDevice
     for name in ("to_device", "device_array", "device_array_like", "pinned_array", "pinned"):
         setattr(cuda, name, getattr(memory, name))

@@ -290,6 +290,20 @@ class _Lower(ast.NodeTransformer):
         self.tables.constants.append(value)
         return f"_const{len(self.tables.constants) - 1}"
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        exponent = node.right
+        negative = isinstance(exponent, ast.UnaryOp) and isinstance(exponent.op, ast.USub)
+        number = exponent.operand if negative else None  # type: ignore[attr-defined]
+        new = cast(ast.expr, self.generic_visit(node))
+        whole = isinstance(number, ast.Constant) and type(number.value) is int
+        if isinstance(node.op, ast.Pow) and whole:
+            # numba's own code for x ** -2 raises an error where x is 0; a GPU gives infinity.
+            power = ast.BinOp(node.left, ast.Pow(), cast(ast.expr, number))
+            return self.at(node, ast.Call(name("_reciprocal"), [power], []))
+        if isinstance(node.op, ast.Pow) and not isinstance(node.right, (ast.Constant, ast.UnaryOp)):
+            return self.at(node, ast.Call(name("_power"), [node.left, node.right], []))
+        return new
+
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         value = self.source.value(node.value)
         if isinstance(value, tuple):  # numbers from outside: TILE[0]
@@ -310,6 +324,15 @@ class _Lower(ast.NodeTransformer):
         intrinsic = KNOWN.get(id(value))
         if intrinsic is not None:
             return self.at(node, self.intrinsic(node, intrinsic))
+        if (
+            isinstance(node.func, ast.Name)
+            and node.func.id in ("min", "max")
+            and len(node.args) > 1
+        ):
+            best, *others = [self.visit(argument) for argument in node.args]
+            for other in others:  # in CUDA, numbers win over nan
+                best = ast.Call(name(f"_{node.func.id}"), [best, other], [])
+            return self.at(node, best)
         options = getattr(value, "targetoptions", None)
         if options is not None and hasattr(value, "py_func"):
             return self.device_call(node, value, options)

@@ -171,7 +171,7 @@ class DeviceArray:
         raise TypeError(REFUSAL)
 
     __hash__ = None  # type: ignore[assignment]
-    __eq__ = __ne__ = _refuse  # type: ignore[assignment]
+    __eq__ = __ne__ = _refuse
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = _refuse
     __rtruediv__ = __matmul__ = __rmatmul__ = __pow__ = __neg__ = __iadd__ = __imul__ = _refuse

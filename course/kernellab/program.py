@@ -10,6 +10,7 @@ from typing import Any, cast
 import numba
 import numpy as np
 from numba import types
+from numba.core.errors import NumbaError
 
 from course.kernellab import compiled, python
 from course.kernellab.arithmetic import Counts
@@ -83,7 +84,7 @@ def argument_type(value: Any) -> types.Type:
         if isinstance(value, (list, set, dict, str, bytes, type(None))):
             raise ValueError
         return cast(types.Type, numba.typeof(value))
-    except ValueError:
+    except (ValueError, NumbaError):
         raise TypeError(
             f"a kernel cannot take a {type(value).__name__}: pass numbers, numpy arrays, "
             "device arrays, or tuples of numbers."
@@ -357,12 +358,9 @@ def _rounds(threads: list[Any]) -> None:
 
 def put_value(array: Any, at: Any, value: Any) -> None:
     """`array[at] = value`, converted as C does."""
-    if type(value) is int and array.dtype.kind in "iu" and array.dtype.itemsize < 8:
-        value = np.asarray(value).astype(array.dtype)
-    elif type(value) is int and array.dtype.kind == "u":
-        value = np.int64(value).astype(array.dtype)
-    elif array.dtype.kind in "iu" and isinstance(value, np.floating):
-        value = np.asarray(value).astype(array.dtype)
+    if array.dtype.kind in "iu" and type(value) is not array.dtype.type:
+        value = np.int64(value) if type(value) is int else np.asarray(value)
+        value = value.astype(array.dtype)
     array[at] = value
 
 

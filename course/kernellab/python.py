@@ -56,6 +56,8 @@ def build(kernel: Lowered, types: dict[str, type], environment: dict[str, Any]) 
     names |= {f"_{n}": _scalar(f, counts) for n, f in SCALARS.items()}
     names["_fma"] = counted_fma(counts)
     names |= {"_min": arithmetic.extreme("min"), "_max": arithmetic.extreme("max")}
+    names["_power"] = arithmetic.binary("Pow", counts)
+    names |= {"_abs": arithmetic.absolute, "_reciprocal": arithmetic.reciprocal}
     names |= {"_negate": arithmetic.negate, "_invert": arithmetic.invert}
     names |= {"_float": arithmetic.cast_to(np.float64), "_int": arithmetic.cast_to(np.int64)}
     names |= {"_round": arithmetic.rounded, "_plain": arithmetic.plain, "_np": np}
@@ -278,7 +280,7 @@ class _Python(ast.NodeTransformer):
         return ast.Call(name("_plain"), [ast.Call(function, arguments, [])], [])
 
 
-BUILTINS = {"int", "float", "round", "min", "max"}
+BUILTINS = {"int", "float", "round", "abs"}
 
 
 def memory_names(function: Lowered) -> list[str]:

@@ -213,6 +213,78 @@ def cbrt(value: Any) -> Any:
     return np.cbrt(value)
 
 
+def smaller(a: Any, b: Any) -> Any:
+    """`min(a, b)` in the common type; a number wins over nan, as in CUDA's fmin."""
+
+
+def larger(a: Any, b: Any) -> Any:
+    """`max(a, b)` in the common type; a number wins over nan, as in CUDA's fmax."""
+
+
+def _common(a: Any, b: Any) -> Any:
+    kinds = (numpy_support.as_dtype(types.unliteral(kind)) for kind in (a, b))
+    return np.promote_types(*kinds).type
+
+
+@overload(smaller, inline="always", strict=False)
+def _smaller(a: Any, b: Any) -> Any:
+    kind = _common(a, b)
+    if not issubclass(kind, np.floating):
+        return lambda a, b: kind(b) if kind(b) < kind(a) else kind(a)
+
+    def pick(a: Any, b: Any) -> Any:
+        x, y = kind(a), kind(b)
+        return y if y < x or x != x else x
+
+    return pick
+
+
+@overload(larger, inline="always", strict=False)
+def _larger(a: Any, b: Any) -> Any:
+    kind = _common(a, b)
+    if not issubclass(kind, np.floating):
+        return lambda a, b: kind(b) if kind(b) > kind(a) else kind(a)
+
+    def pick(a: Any, b: Any) -> Any:
+        x, y = kind(a), kind(b)
+        return y if y > x or x != x else x
+
+    return pick
+
+
+def power(base: Any, exponent: Any) -> Any:
+    """`base ** exponent`; a float to a whole power by repeated multiplication."""
+
+
+@overload(power, strict=False, jit_options={"error_model": "numpy"})
+def _power(base: Any, exponent: Any) -> Any:
+    if not (isinstance(base, types.Float) and isinstance(exponent, types.Integer)):
+        return lambda base, exponent: base**exponent
+    kind = numpy_support.as_dtype(types.unliteral(base)).type
+
+    def multiply(base: Any, exponent: Any) -> Any:
+        out, left = kind(1), abs(exponent)
+        while left:
+            if left & 1:
+                out = out * base
+            left >>= 1
+            base = base * base
+        return kind(1) / out if exponent < 0 else out
+
+    return multiply
+
+
+def reciprocal(value: Any) -> Any:
+    """`1 / value`, in its own type; infinite for 0."""
+
+
+@overload(reciprocal, strict=False, jit_options={"error_model": "numpy"})
+def _reciprocal(value: Any) -> Any:
+    kind = numpy_support.as_dtype(types.unliteral(value)).type
+    kind = kind if issubclass(kind, np.floating) else np.float64
+    return lambda value: kind(1) / kind(value)
+
+
 @njit(inline="always")
 def floor(value: Any) -> Any:
     """The next whole number below, as a float."""

@@ -6,6 +6,7 @@ the second kind every time.
 """
 
 import ast
+from typing import Any, cast
 
 from numba import types
 
@@ -26,7 +27,8 @@ def data_dependent(flat: Flat, kinds: dict[str, types.Type | None]) -> set[int]:
 class _Taint:
     def __init__(self, flat: Flat, kinds: dict[str, types.Type | None]) -> None:
         self.kinds = kinds
-        self.variables: set[str] = set()
+        # Launches that differ in a float only count as the same shape (launch.py).
+        self.variables = {name for name in flat.kernel.params if _has_floats(kinds.get(name))}
         self.everything = False  # a thread may leave, depending on data
         self.sites: set[int] = set()
         before = None
@@ -89,6 +91,12 @@ class _Taint:
                 self.everything |= controlled
             else:
                 self.mark(node, controlled)
+
+
+def _has_floats(kind: types.Type | None) -> bool:
+    if isinstance(kind, types.BaseTuple):
+        return any(_has_floats(part) for part in cast(Any, kind).types)
+    return isinstance(kind, (types.Float, types.Complex))
 
 
 READERS = ("_atomic_", "_get", "_ballot", "_present", "_count_true", "_all_true", "_matching")

@@ -13,7 +13,19 @@ from course.kernellab.flatten import is_barrier
 from course.kernellab.lower import CONTEXT, called, site_of
 
 PURE_CALLS = {"min", "max", "abs", "int", "float", "round", "len", "range", "bool"}
-PURE_CALLS |= {"_popc", "_clz", "_ffs", "_brev", "_fma", "_selp", "_cbrt"}
+PURE_CALLS |= {
+    "_popc",
+    "_clz",
+    "_ffs",
+    "_brev",
+    "_fma",
+    "_selp",
+    "_cbrt",
+    "_min",
+    "_max",
+    "_reciprocal",
+    "_power",
+}
 BLOCK_RESULTS = {"_count_true", "_all_true"}
 BLOCK_NAMES = {name for name in CONTEXT if not name.startswith("_threadIdx")}
 THREAD_NAMES = {name for name in CONTEXT if name.startswith("_threadIdx")}
