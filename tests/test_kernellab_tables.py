@@ -1,5 +1,7 @@
 """Every right kernel runs on every engine and is clean; every planted mistake is named."""
 
+import os
+
 import numpy as np
 import pytest
 from kernels_clean import CLEAN
@@ -21,10 +23,13 @@ def test_engines_agree_with_numpy_and_with_each_other(row):
     expected = row.expected(*copies(arguments))
     launch = launch_shape((row.grid, row.block, 0, row.dynamic_shared))
     results = {}
-    for engine in row.engines or ("split", "gen", "py"):
+    number = CLEAN.index(row)
+    # Compiling for gen takes longest: every second kernel, unless all is asked for.
+    thorough = number % 2 == 0 or "COURSE_WHOLE_BANK" in os.environ
+    for engine in row.engines or (("split", "gen", "py") if thorough else ("split", "py")):
         given = copies(arguments)
         run(row.kernel, launch, given, engine)
-        if engine == "split" and CLEAN.index(row) % 3 == 0:  # later launches are other code
+        if engine == "split" and number % 3 == 0:  # later launches are other code
             again = copies(arguments)
             run(row.kernel, launch, again, engine)
             for one, two in zip(given, again):

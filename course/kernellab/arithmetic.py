@@ -14,8 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.np import numpy_support
+
+from course.kernellab.files import load
 
 OPERATORS: dict[str, Callable] = {
     "Add": operator.add,
@@ -145,7 +147,7 @@ def binary(symbol: str, counts: Counts) -> Callable[[Any, Any], Any]:
         if symbol == "Pow":
             compute = _power(result)
         elif symbol in ("FloorDiv", "Mod") and is_float:
-            compute = _compiled(function, a, b, result)
+            compute = _compiled("a // b" if symbol == "FloorDiv" else "a % b", a, b, result)
         keep = cast_to(result) if result in (np.int64, np.bool_) else None
         return _conversion(left, a), _conversion(right, b), keep, compute, int(is_float)
 
@@ -193,16 +195,22 @@ def _power(result: type) -> Callable[[Any, Any], Any]:
                 left >>= 1
                 base = base * base
             return result(1) / out if exponent < 0 else out
-        compiled = compiled or _compiled(operator.pow, result, result, result)
+        compiled = compiled or _compiled("a**b", result, result, result)
         return compiled(base, exponent)
 
     return power
 
 
-def _compiled(function: Callable, *kinds: type) -> Callable:
-    """A function of scalars, compiled by numba: the very code that the other engines run."""
+def _compiled(text: str, *kinds: type) -> Callable:
+    """A formula of a, b ..., compiled by numba: the very code that the other engines run.
+
+    Args:
+        text: such as "_math.pow(a, b)".
+        kinds: the types of its arguments, and of the result.
+    """
     *args, result = kinds
-    jitted = njit(error_model="numpy")(eval(_LAMBDAS[len(args)], {"f": function}))
+    source = f"{HEADER}def call({', '.join('abc'[: len(args)])}):\n    return {text}\n"
+    jitted = load(source, "number").call
 
     def call(*values: Any) -> Any:
         return result(jitted(*(kind(value) for kind, value in zip(args, values))))
@@ -210,7 +218,8 @@ def _compiled(function: Callable, *kinds: type) -> Callable:
     return call
 
 
-_LAMBDAS = {1: "lambda a: f(a)", 2: "lambda a, b: f(a, b)", 3: "lambda a, b, c: f(a, b, c)"}
+HEADER = "import math as _math\n\nfrom numba import njit\n\n\n"
+HEADER += '@njit(error_model="numpy", cache=True)\n'
 
 
 def negate(value: Any) -> Any:
@@ -254,7 +263,8 @@ def mathematical(name: str, counts: Counts) -> Callable:
                 raise TypeError(f"math.{name} does not take {[k.__name__ for k in kinds]}")
             args, result = signature
             args = [np.float64 if arg is np.float16 else arg for arg in args]
-            found = rules[kinds] = _compiled(function, *args, result)
+            text = f"_math.{name}({', '.join('abc'[: len(args)])})"
+            found = rules[kinds] = _compiled(text, *args, result)
         counts.special += 1
         return plain(found(*values))
 

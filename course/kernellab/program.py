@@ -15,6 +15,7 @@ from numba.core.errors import NumbaError
 from course.kernellab import compiled, python
 from course.kernellab.arithmetic import Counts
 from course.kernellab.errors import OutOfBounds, Unsupported
+from course.kernellab.files import load
 from course.kernellab.flatten import WARP as WARP_LEVEL
 from course.kernellab.flatten import Flat, flatten
 from course.kernellab.infer import check_types, scalar_types
@@ -136,14 +137,14 @@ class Typed:
     ) -> Callable[..., None]:
         with _lock:
             source = compiled.split_source(self.flat, self.kinds, sites, block, unsigned)
-            return compiled.load(source, self.program.name).launch
+            return load(source, self.program.name).launch
 
     @functools.cached_property
     def generator(self) -> Callable[..., Any]:
         """The gen engine's thread."""
         with _lock:
             source = compiled.gen_source(self.flat, self.kinds)
-            return compiled.load(source, self.program.name + "_gen").thread
+            return load(source, self.program.name + "_gen").thread
 
     @functools.cached_property
     def scalars(self) -> dict[str, type]:
