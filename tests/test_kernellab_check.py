@@ -5,7 +5,7 @@ import pytest
 from numba import cuda, float32, float64
 
 from course import kernellab as lab
-from course.kernellab import counters
+from course.kernellab import hardware
 from course.kernellab.launch import State
 from course.kernellab.records import Report
 
@@ -118,12 +118,13 @@ def test_elements_of_eight_bytes_take_two_turns_without_a_conflict():
         ([(i, i) for i in range(32)], 1, (1, 1, 1)),
     ],
 )
-def test_wavefronts(addresses, size, expected):
-    assert counters.wavefronts(addresses, size) == expected
+def test_turns(addresses, size, expected):
+    served = hardware.turns(addresses, size)
+    assert (served.taken, served.ideal, served.ways) == expected
 
 
 def test_an_element_across_two_sectors_counts_for_both():
-    assert counters.sectors([28], 8) == {0, 1}
+    assert hardware.sectors([28], 8) == {0, 1}
 
 
 def test_counts_of_a_map():

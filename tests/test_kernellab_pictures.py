@@ -15,6 +15,7 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
 from course.kernellab import svg
+from course.kernellab.hardware import turns
 from course.kernellab.pictures import (
     draw_banks,
     draw_barriers,
@@ -24,7 +25,6 @@ from course.kernellab.pictures import (
     draw_threads,
     draw_warp,
 )
-from course.kernellab.pictures.banks import turns
 from course.kernellab.records import (
     Access,
     Fault,
@@ -123,7 +123,7 @@ class Recorder:
                     distinct = {(a.address, a.size) for a in group}
                     traffic.ideal_sectors += -(-sum(size for _, size in distinct) // 32)
                 else:
-                    served = turns(group)
+                    served = turns([(a.thread, a.address) for a in group], group[0].size)
                     traffic.wavefronts += served.taken
                     traffic.ideal_wavefronts += served.ideal
                     traffic.worst_ways = max(traffic.worst_ways, served.ways)
@@ -775,7 +775,8 @@ def test_a_column_of_a_tile_is_one_bank_unless_the_tile_is_padded():
     ],
 )
 def test_turns(index, size, taken, ideal, ways):
-    served = turns(shared_at(lambda x, y, z: index(x), size=size).accesses)
+    accesses = shared_at(lambda x, y, z: index(x), size=size).accesses
+    served = turns([(a.thread, a.address) for a in accesses], size)
     assert (served.taken, served.ideal, served.ways) == (taken, ideal, ways)
 
 

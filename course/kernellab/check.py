@@ -360,7 +360,7 @@ class _Run(Watcher):
             else:
                 a, b = f"thread {short(one.thread)}", f"thread {short(two.thread)}"
                 end = (
-                    f"No barrier is between them (both after {self.epoch} barriers)."
+                    f"No barrier is between them (both after barrier {self.epoch} of the block)."
                     if self.epoch
                     else "No barrier is between them."
                 )

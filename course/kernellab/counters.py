@@ -1,59 +1,13 @@
-"""What the hardware would have to do: sectors, wavefronts, operations, bytes.
-
-* A request of a warp to global memory moves whole sectors of 32 bytes. 32 neighbouring float32 lie
-  in 4 sectors; 32 that lie far apart take 32 of them.
-* Shared memory has 32 banks of 4 bytes. In one turn, each bank gives one word; lanes that want
-  different words of one bank wait for further turns (wavefronts). Elements of 8 bytes take two
-  turns for a warp anyway, of 16 bytes four.
-"""
+"""What the hardware would have to do for a launch: sectors, turns, operations, bytes."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from course.kernellab.hardware import SECTOR, sectors, turns
 from course.kernellab.limits import Launch
-from course.kernellab.records import WARP, Report, Site, SiteTraffic
-
-SECTOR = 32
-BANKS, BANK_BYTES = 32, 4
-
-
-def sectors(addresses: Sequence[int], size: int) -> set[int]:
-    """The numbers of the sectors in which elements of `size` bytes at these addresses lie."""
-    out = {address // SECTOR for address in addresses}
-    if size > 1:
-        out |= {(address + size - 1) // SECTOR for address in addresses}
-    return out
-
-
-def wavefronts(accesses: Sequence[tuple[int, int]], size: int) -> tuple[int, int, int]:
-    """(turns, turns without conflicts, most words of one bank) of a request to shared memory.
-
-    Args:
-        accesses: (thread, address) of those that take part.
-        size: of an element, in bytes.
-    """
-    if size == BANK_BYTES:
-        words = {address // BANK_BYTES for _, address in accesses}
-        if len({word % BANKS for word in words}) == len(words):
-            return 1, 1, 1
-    lanes = max(1, WARP * BANK_BYTES // max(size, BANK_BYTES))
-    turns = ideal = worst = 0
-    for first in range(0, WARP, lanes):
-        banks: dict[int, set[int]] = {}
-        addresses = [a for thread, a in accesses if first <= thread % WARP < first + lanes]
-        if not addresses:
-            continue
-        for address in addresses:
-            for word in range(address // BANK_BYTES, (address + size - 1) // BANK_BYTES + 1):
-                banks.setdefault(word % BANKS, set()).add(word)
-        most = max(len(words) for words in banks.values())
-        turns += most
-        ideal += 1
-        worst = max(worst, most)
-    return turns, ideal, worst
-
+from course.kernellab.records import Report, Site, SiteTraffic
 
 Requests = dict[tuple, list[tuple[int, int]]]
 """{(site, warp, path): [(thread, address)]}: what the warps of a block asked for."""
@@ -120,10 +74,10 @@ class Tally:
             traffic.sectors += len(touched)
             traffic.ideal_sectors += -(-len(set(addresses)) * size // SECTOR)
         else:
-            turns, ideal, worst = wavefronts(accesses, size)
-            traffic.wavefronts += turns
-            traffic.ideal_wavefronts += ideal
-            traffic.worst_ways = max(traffic.worst_ways, worst)
+            served = turns(accesses, size)
+            traffic.wavefronts += served.taken
+            traffic.ideal_wavefronts += served.ideal
+            traffic.worst_ways = max(traffic.worst_ways, served.ways)
 
     def finish(
         self, report: Report, launch: Launch, followed: int, counts: Any, shared: int, barriers: int

@@ -9,7 +9,7 @@ says, and all at the same time. Nothing here has been measured on the GPU it spe
 
 from dataclasses import dataclass
 
-from course.kernellab.counters import SECTOR
+from course.kernellab.hardware import SECTOR
 from course.kernellab.records import WARP, Report
 
 

@@ -1,11 +1,10 @@
 """How a warp's request to shared memory falls into the 32 banks, and how many turns it takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from course.kernellab.hardware import Turns, turns
 from course.kernellab.pictures.choose import (
     counted,
-    lane,
     named,
     pick_request,
     pick_site,
@@ -27,7 +26,7 @@ from course.kernellab.pictures.memory import (
     rows_note,
     sharing_note,
 )
-from course.kernellab.records import WARP, Access, Report, Site
+from course.kernellab.records import Access, Report, Site
 from course.kernellab.svg import (
     FAINT,
     INK,
@@ -39,46 +38,6 @@ from course.kernellab.svg import (
     Canvas,
     Picture,
 )
-
-
-@dataclass(frozen=True)
-class Turns:
-    """How shared memory serves a request.
-
-    Attributes:
-        taken: turns that it takes.
-        ideal: turns that it takes if no two lanes ask one bank for different words.
-        words: for each bank, the most different words that lanes ask of it at once.
-    """
-
-    taken: int
-    ideal: int
-    words: tuple[int, ...]
-
-    @property
-    def ways(self) -> int:
-        """The most words asked of one bank at once: 1 is free of conflicts."""
-        return max(self.words)
-
-
-def turns(accesses: Sequence[Access]) -> Turns:
-    """How many turns a request takes: a bank gives one word of 4 bytes in each.
-
-    All 32 lanes are served at once if their elements are of 4 bytes or less; half of the lanes if
-    of 8 bytes, and a quarter if of 16.
-    """
-    at_once = WARP // max(1, max(access.size for access in accesses) // 4)
-    groups: dict[int, list[Access]] = {}
-    for access in accesses:
-        groups.setdefault(lane(access) // at_once, []).append(access)
-    served = []
-    for group in groups.values():
-        words = [0] * WORDS
-        for _, bank in lanes_by_word(group):
-            words[bank] += 1
-        served.append(words)
-    taken = sum(max(words) for words in served)
-    return Turns(taken, len(served), tuple(max(column) for column in zip(*served)))
 
 
 def draw_banks(report: Report, site: Site | int | None = None, request: int = 0) -> Picture:
@@ -103,7 +62,7 @@ def draw_banks(report: Report, site: Site | int | None = None, request: int = 0)
     site = pick_site(report, site, "shared")
     accesses, requests = pick_request(report, site, "shared", request)
     lanes = lanes_by_word(accesses)
-    served = turns(accesses)
+    served = turns([(a.thread, a.address) for a in accesses], max(a.size for a in accesses))
     said = _sentences(report, site, request, accesses, len(requests), served)
 
     canvas = Canvas()
