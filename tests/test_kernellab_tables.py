@@ -68,6 +68,8 @@ def test_planted_fault_is_named(row):
     if row.array is not None:
         assert row.array in {fault.array for fault in faults}
     assert report.kinds() <= {row.kind, *row.also}, str(report)
+    shown = report._repr_html_()
+    assert "<img" in shown and "<pre>" in shown
     for fault in faults:
         assert fault.message.strip() and fault.kind in KINDS
         if fault.kind.startswith("race"):

@@ -4,6 +4,7 @@ A kernel's memory accesses are grouped the way the hardware groups them: the 32 
 execute one instruction together, and their 32 addresses are one *request*.
 """
 
+import html
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -300,6 +301,17 @@ class Report:
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook: the words, and a picture of the first faults."""
+        from course.kernellab.pictures import draw_fault  # which draws what is defined here
+
+        pictures = [draw_fault(self, fault)._repr_html_() for fault in self.faults[:PICTURES]]
+        return "".join([f"<pre>{html.escape(str(self))}</pre>", *pictures])
+
+
+PICTURES = 3
+"""Faults that a report shows as pictures in a notebook."""
 
 
 def _dims(xyz: tuple[int, int, int]) -> str:
