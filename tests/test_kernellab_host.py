@@ -631,6 +631,17 @@ def test_what_is_on_the_device(x):
     assert cuda.to_device([1.0, 2.0]).shape == (2,)
 
 
+def test_hints_about_copies_and_devices(x):
+    out = np.zeros_like(x)
+    double[1, x.size](cuda.In(x), cuda.Out(out))
+    assert np.array_equal(out, 2 * x)
+    assert cuda.pinned_array_like(x).shape == x.shape == cuda.mapped_array_like(x).shape
+    assert "no GPU" in repr(cuda.select_device(0))
+    with cuda.defer_cleanup():
+        double[1, x.size, cuda.external_stream(0)](x, out)
+    cuda.close()
+
+
 def test_host_memory_that_is_pinned_for_a_while(x, y):
     with cuda.pinned(x, y):
         double[1, 8](x, y)

@@ -4,6 +4,7 @@ With numba-cuda and without a driver, everything of a kernel works but its launc
 lab's launch there. On a machine with a driver it puts nothing anywhere: kernels run on the GPU.
 """
 
+import contextlib
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numba import cuda
 from numba.core.errors import NumbaError
+from numba.cuda.args import ArgHint
 
 from course.kernellab import memory, streams
 from course.kernellab.errors import LaunchError
@@ -73,7 +75,7 @@ def run(kernel: Any, launch: Launch, arguments: Sequence[Any], engine: str | Non
         LaunchError, Refused, Unsupported, OutOfBounds: see there.
     """
     wanted = engine or State.engine
-    values = [a._array if type(a) is memory.DeviceArray else a for a in arguments]
+    values = [a if type(a) is np.ndarray else _value(a) for a in arguments]
     key = (launch, wanted, *map(_key, values))
     known = _known(kernel)
     try:
@@ -99,6 +101,13 @@ def run(kernel: Any, launch: Launch, arguments: Sequence[Any], engine: str | Non
         typed.why[chosen] = reason.splitlines()[0]
         del known[key]
         run(kernel, launch, arguments, engine)
+
+
+def _value(argument: Any) -> Any:
+    """What a kernel gets for an argument: the array behind a device array, or in cuda.In(...)."""
+    if isinstance(argument, memory.DeviceArray):
+        return argument._array
+    return _value(argument.value) if isinstance(argument, ArgHint) else argument
 
 
 def _known(kernel: Any) -> dict[tuple, list]:
@@ -222,6 +231,16 @@ def _patch() -> None:
         setattr(cuda, name, getattr(memory, name))
     cuda.mapped_array = cuda.managed_array = memory.pinned_array
     cuda.as_cuda_array, cuda.is_cuda_array = memory.as_cuda_array, memory.is_cuda_array
+    stand_ins = {
+        "mapped_array_like": memory.pinned_array_like,
+        "pinned_array_like": memory.pinned_array_like,
+        "select_device": lambda number=0: LabDevice(),
+        "close": nothing,
+        "external_stream": lambda pointer=0: streams.Stream(),
+        "defer_cleanup": contextlib.nullcontext,
+    }
+    for name, value in stand_ins.items():
+        setattr(cuda, name, value)
     for name in ("stream", "event", "event_elapsed_time", "synchronize"):
         setattr(cuda, name, getattr(streams, name))
     cuda.default_stream = cuda.legacy_default_stream = streams.stream

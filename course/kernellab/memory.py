@@ -258,6 +258,11 @@ def pinned_array(shape: Any, dtype: Any = np.float64, strides: Any = None, order
     return np.empty(shape, dtype, order=order)  # type: ignore[call-overload]
 
 
+def pinned_array_like(ary: Any) -> Any:
+    """Host memory of an array's shape and dtype."""
+    return np.empty_like(host_view(ary))
+
+
 @contextmanager
 def pinned(*arrays: np.ndarray) -> Iterator[None]:
     """Host memory that the device could copy faster for a while; here it is what it is."""
