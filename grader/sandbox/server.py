@@ -73,8 +73,10 @@ def readable(lesson: str) -> list[Path]:
 def hide_files(lesson: str) -> None:
     """Let modules whose files a notebook may not read have none: %autoreload would complain."""
     asked = {str(path) for path in references(lesson)}
+    ours = str(Path(__file__).parents[1]) + os.sep  # this module too, also as `__mp_main__`
     for name, module in list(sys.modules.items()):
-        if name.startswith("grader.") or getattr(module, "__file__", None) in asked:
+        file = getattr(module, "__file__", None) or ""
+        if name.startswith("grader.") or file.startswith(ours) or file in asked:
             with contextlib.suppress(AttributeError):
                 del module.__file__
 
