@@ -12,7 +12,6 @@ import ast
 import gc
 import itertools
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,7 +22,7 @@ from course.kernellab import counters, python
 from course.kernellab.arithmetic import Counts
 from course.kernellab.errors import LaunchError
 from course.kernellab.launch import Configured
-from course.kernellab.limits import Launch, launch_shape, shared_bytes, shared_fault, thread_fault
+from course.kernellab.limits import Launch, shared_bytes, shared_fault, thread_fault
 from course.kernellab.memory import host_view
 from course.kernellab.program import Typed, do_atomic, position, program, put_value
 from course.kernellab.records import (
@@ -32,13 +31,11 @@ from course.kernellab.records import (
     Fault,
     Meeting,
     Report,
-    Site,
     Thread,
     short,
 )
 from course.kernellab.schedule import (
     ORDERS,
-    ThreadStopped,
     Watcher,
     ordered,
     positions,
@@ -236,7 +233,6 @@ class _Run(Watcher):
         self.threads = launch.threads
         self.steps = [0] * self.threads
         self.last: dict[int, tuple[int, str]] = {}  # of threads that have run for long
-        self.stopped: set[int] = set()
         self.order_of = Order(self.threads)
         self.fenced: set[int] = set()
         self.published: dict[int, set[int]] = {}
@@ -393,7 +389,7 @@ class _Run(Watcher):
             end = (
                 "On a GPU it counts from the end, as in Python: is that meant?"
                 if wraps
-                else "On a GPU it reads or writes other memory."
+                else "On a GPU it reads or writes other memory: does every thread check its index?"
             )
             return Fault(
                 kind,
@@ -585,12 +581,11 @@ class _Run(Watcher):
     # --------------------------------------------------------------- meetings
 
     def block_meeting(self, arrived: dict[int, list[int]], gone: list[int]) -> None:
-        left = [t for t in gone if t not in self.stopped]
-        if len(arrived) > 1 or left:
-            self._divergent_barrier(arrived, left)
+        if len(arrived) > 1 or gone:
+            self._divergent_barrier(arrived, gone)
         if self.keep:
             places = {site: tuple(threads) for site, threads in arrived.items()}
-            self.report.meetings.append(Meeting(self.block, self.epoch, places, tuple(left)))
+            self.report.meetings.append(Meeting(self.block, self.epoch, places, tuple(gone)))
         self.epoch += 1
         if self.epoch > MOST_MEETINGS:
             self.endless(f"after {MOST_MEETINGS:,} barriers")
@@ -714,7 +709,7 @@ class _Run(Watcher):
         self.number, self.block = number, self.followed[number]
         self.epoch = 0
         self.steps = [0] * self.threads
-        self.stopped, self.fenced = set(), set()
+        self.fenced = set()
         self.order_of = Order(self.threads)
         for base in [b for b in self.roots if b >= SHARED_BASE]:
             del self.roots[base]
@@ -782,6 +777,3 @@ def _ranges(numbers: list[int]) -> str:
         run = [number for _, number in group]
         out.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
     return ", ".join(out[:4]) + (", ..." if len(out) > 4 else "")
-
-
-__all__ = ["Counter", "Site", "ThreadStopped", "check", "launch_shape"]

@@ -39,7 +39,7 @@ JIT = '@_njit(error_model="numpy"{cache})\n'
 
 def infer_variables(flat: Flat, arguments: list[types.Type]) -> dict[str, types.Type | None]:
     """The types of a flat kernel's variables, for these types of arguments."""
-    text = "\n".join(_devices(flat, set(), False))
+    text = "\n".join(_devices(flat, set()))
     params = [*flat.kernel.params, *CONTEXT, "_thread", *EXCHANGE, "_fault"]
     params += memory_names(flat.kernel) + [f"_local{i}" for i in range(len(flat.locals))]
     body = [_Bounds(set()).visit(_plain(clone(statement))) for statement in flat.body]
@@ -144,7 +144,7 @@ def _function(label: str, params: list[str], body: list[ast.stmt]) -> str:
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
-def _devices(flat: Flat, sites: set[int] | None, cache: bool) -> list[str]:
+def _devices(flat: Flat, sites: set[int] | None) -> list[str]:
     """The device functions that stay functions, innermost first."""
     out = []
     for device in reversed(flat.devices):
@@ -211,7 +211,7 @@ def split_source(
         unsigned: whether the indices that are not checked are known not to be negative.
     """
     bounds = _Bounds(sites, unsigned, _tuples(kinds))
-    head = HEADER + "\n\n" + "\n\n".join(_devices(flat, sites, True)) + "\n\n"
+    head = HEADER + "\n\n" + "\n\n".join(_devices(flat, sites)) + "\n\n"
     if not flat.has_barriers:
         return head + _without_barriers(flat, bounds, block)
     split = Split(flat, kinds)
@@ -298,4 +298,4 @@ def gen_source(flat: Flat, kinds: dict[str, types.Type | None]) -> str:
     local = [_allocate(f"_local{i}", memory) for i, memory in enumerate(flat.locals)]
     start = ast.parse(f"_thread = {_LINEAR}").body
     text = JIT.format(cache="") + _function("thread", params, [*start, *local, *body])
-    return HEADER + "\n\n" + "\n\n".join(_devices(flat, None, False)) + "\n\n" + text
+    return HEADER + "\n\n" + "\n\n".join(_devices(flat, None)) + "\n\n" + text

@@ -55,7 +55,6 @@ class Configured:
     def __init__(self, kernel: Any, config: Any) -> None:
         self.kernel = kernel
         self.launch = launch_shape(config)
-        self.ready: dict[tuple, list] = {}
 
     def __call__(self, *arguments: Any) -> None:
         """Launches the kernel."""
@@ -99,7 +98,7 @@ def run(kernel: Any, launch: Launch, arguments: Sequence[Any], engine: str | Non
     except NumbaError as error:  # nothing has run: it does not compile
         reason = explain(typed.program.function, str(error), "numba cannot compile it here")
         typed.why[chosen] = reason.splitlines()[0]
-        del known[key]
+        known.pop(key, None)
         run(kernel, launch, arguments, engine)
 
 

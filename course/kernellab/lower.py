@@ -110,7 +110,6 @@ class Lowered:
         body: its statements.
         locals: the arrays that each of its threads has for itself: `_local0` and so on.
         tables: shared with the kernel it belongs to.
-        calls: the device functions that it calls, by the name it uses for them.
         meets: whether a thread may wait for others in it, or in what it calls.
     """
 
@@ -119,10 +118,8 @@ class Lowered:
     tables: Tables
     body: list[ast.stmt] = field(default_factory=list)
     locals: list[Memory] = field(default_factory=list)
-    calls: dict[str, "Lowered"] = field(default_factory=dict)
     meets: bool = False
     uses_shared: bool = False
-    uses_warps: bool = False
 
     @property
     def params(self) -> list[str]:
@@ -270,7 +267,6 @@ class _Lower(ast.NodeTransformer):
             return cast(ast.expr, self.generic_visit(node))
         intrinsic = KNOWN.get(id(value))
         if intrinsic == "laneid":
-            self.out.uses_warps = True
             return self.at(node, expression(f"({THREAD} % 32)"))
         if intrinsic == "warpsize":
             return self.at(node, ast.Constant(32))
@@ -333,17 +329,14 @@ class _Lower(ast.NodeTransformer):
             for other in others:  # in CUDA, numbers win over nan
                 best = ast.Call(name(f"_{node.func.id}"), [best, other], [])
             return self.at(node, best)
-        options = getattr(value, "targetoptions", None)
-        if options is not None and hasattr(value, "py_func"):
-            return self.device_call(node, value, options)
+        if hasattr(value, "targetoptions") and hasattr(value, "py_func"):
+            return self.device_call(node, value)
         if isinstance(value, ModuleType):
             raise self.refuse(node, f"`{ast.unparse(node.func)}` is a module, and cannot be called")
         return cast(ast.expr, self.generic_visit(node))
 
-    def device_call(self, node: ast.Call, value: Any, options: dict) -> ast.expr:
-        if not options.get("device"):
-            # numba.cuda also lets kernels call functions under a plain @cuda.jit
-            pass
+    def device_call(self, node: ast.Call, value: Any) -> ast.expr:
+        """A call of a function under `@cuda.jit`, with or without `device=True`, as numba has it."""
         function = value.py_func
         if function not in self.tables.devices:
             number = len(self.tables.devices)
@@ -360,10 +353,8 @@ class _Lower(ast.NodeTransformer):
                 node,
                 f"{function.__name__} takes {len(device.params)} arguments, got {len(node.args)}",
             )
-        self.out.calls[device.name] = device
         self.out.meets |= device.meets
         self.out.uses_shared |= device.uses_shared
-        self.out.uses_warps |= device.uses_warps
         new = ast.Call(name(device.name), [self.visit(argument) for argument in node.args], [])
         new.device = device  # type: ignore[attr-defined]
         new.site = self.site("call", node, ast.unparse(node))  # type: ignore[attr-defined]
@@ -399,7 +390,6 @@ class _Lower(ast.NodeTransformer):
         if what in FENCES or what == "nanosleep":
             return ast.Call(name("_threadfence"), [], []) if what in FENCES else ast.Constant(None)
         if what == "activemask":
-            self.out.uses_warps = True
             return expression(f"((1 << min(32, {THREADS} - {THREAD} // 32 * 32)) - 1)")
         if what == "lanemask_lt":
             return expression(f"((1 << ({THREAD} % 32)) - 1)")
@@ -407,7 +397,6 @@ class _Lower(ast.NodeTransformer):
             return ast.Call(name(f"_{what}"), args, [])
         self.out.meets = True
         warps = what not in BLOCK_MEETINGS
-        self.out.uses_warps |= warps
         if what == "syncwarp" and not args:
             args = [ast.Constant(0xFFFFFFFF)]
         new = ast.Call(name(f"_{what}"), args, [])

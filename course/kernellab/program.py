@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numba.core.errors import NumbaError
 
-from course.kernellab import compiled, python
+from course.kernellab import compiled, python, runtime
 from course.kernellab.arithmetic import Counts
 from course.kernellab.errors import OutOfBounds, Unsupported
 from course.kernellab.files import load
@@ -20,8 +20,8 @@ from course.kernellab.flatten import WARP as WARP_LEVEL
 from course.kernellab.flatten import Flat, flatten
 from course.kernellab.infer import check_types, scalar_types
 from course.kernellab.limits import Launch
-from course.kernellab.lower import CONTEXT, Lowered, lower
-from course.kernellab.records import WARP, Thread, short
+from course.kernellab.lower import Lowered, lower
+from course.kernellab.records import WARP, Thread
 from course.kernellab.runtime import FAULT_SIZE, NEGATIVE
 from course.kernellab.schedule import Watcher, positions, run_block
 from course.kernellab.taint import data_dependent
@@ -311,9 +311,6 @@ def array_text(text: str) -> str:
     return ast.unparse(tree.value) if isinstance(tree, ast.Subscript) else text
 
 
-USES = ("load", "store", "atomic")
-
-
 def position(thread: int, block: tuple[int, int, int]) -> tuple[int, int, int]:
     """Where thread number `thread` stands in its block."""
     x, y, _ = block
@@ -367,8 +364,6 @@ def put_value(array: Any, at: Any, value: Any) -> None:
 
 def do_atomic(what: str, array: np.ndarray, at: Any, *values: Any) -> Any:
     """An atomic operation in plain Python; returns the old value."""
-    from course.kernellab import runtime
-
     kind = array.dtype.type
     converted = [np.asarray(value).astype(kind)[()] for value in values]
     old = getattr(runtime, f"atomic_{what}").py_func(array, at, *converted)
@@ -382,7 +377,3 @@ def local_array(memory: Any) -> np.ndarray:
 
 def nothing(*_: Any) -> None:
     """Does nothing."""
-
-
-HIDDEN_ARGUMENTS = len(CONTEXT)
-__all__ = ["ENGINES", "Program", "Typed", "program", "short"]

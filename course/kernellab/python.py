@@ -26,7 +26,6 @@ from course.kernellab.lower import (
     CONTEXT,
     MEETINGS,
     Lowered,
-    assign,
     called,
     clone,
     name,
@@ -288,6 +287,3 @@ def memory_names(function: Lowered) -> list[str]:
     tables = function.tables
     shared = [f"_shared{i}" for i in range(len(tables.shared))]
     return shared + [f"_const{i}" for i in range(len(tables.constants))]
-
-
-__all__ = ["assign", "build", "memory_names"]

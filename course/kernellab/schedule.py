@@ -19,10 +19,6 @@ ORDERS = ("forward", "reverse", "random")
 Dim = tuple[int, int, int]
 
 
-class ThreadStopped(Exception):
-    """A thread is not followed any further."""
-
-
 class Watcher:
     """Is told who runs and who meets. This one is not interested."""
 
@@ -99,7 +95,7 @@ def run_block(
                 generator = generators[thread]
                 assert generator is not None
                 waiting[thread] = generator.send(answer[thread])
-        except (StopIteration, ThreadStopped):
+        except StopIteration:
             gone[thread], waiting[thread] = True, None
 
     running = set(range(threads))
