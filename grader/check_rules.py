@@ -26,6 +26,7 @@ CALLS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "assert_true": ("condition, hint", 1, ()),
     "assert_raises": ("error, function, and its arguments", 2, ()),
     "assert_gradients": ("function, and its inputs", 2, ("rtol",)),
+    "assert_clean": ("report", 1, ()),
 }
 GUESSED = (0, 1)  # and so 0.0, 1.0, False and True
 WHY = "a check whose expected values can all be seen can be passed by writing them down"

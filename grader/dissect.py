@@ -17,7 +17,14 @@ from course.learn.checks import BEGIN_HIDDEN, END_HIDDEN, Call, read_call
 from grader.sandbox.recorder import STAND_IN
 from grader.syntax import parse
 
-HELPERS = ("assert_close", "assert_equal", "assert_true", "assert_raises", "assert_gradients")
+HELPERS = (
+    "assert_close",
+    "assert_equal",
+    "assert_true",
+    "assert_raises",
+    "assert_gradients",
+    "assert_clean",
+)
 COMPARISONS = {
     ast.Lt: "<",
     ast.LtE: "<=",
@@ -33,8 +40,8 @@ class Site:
     """One assertion of a check.
 
     Attributes:
-        kind: "close", "equal", "true", "compare", "raises", "gradients", or "credit": a number at
-            the end of a check, which nbgrader takes for partial credit.
+        kind: "close", "equal", "true", "compare", "raises", "gradients", "clean", or "credit": a
+            number at the end of a check, which nbgrader takes for partial credit.
         call: what a message says about it.
         hint: the author's.
         tolerances: "rtol" and "atol", as far as the author gave them.

@@ -19,6 +19,7 @@ from course.learn.checks import (
     Attempt,
     Call,
     Slopes,
+    clean_problem,
     close_problem,
     equal_problem,
     explain,
@@ -155,6 +156,8 @@ class Judge:
             return None if _holds(COMPARE[site.comparison], *sides) else NOT_TRUE
         if site.kind == "true":
             return None if _holds(operator.truth, *said) else NOT_TRUE
+        if site.kind == "clean":
+            return clean_problem(*said)
         if site.kind == "credit":
             return self._take_credit(*said)
         wanted = said[1] if site.sent[1] else decode(expected, ours=True)

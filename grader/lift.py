@@ -113,7 +113,7 @@ def _body(function: ast.FunctionDef) -> tuple[int, int]:
 
 def _source(path: str) -> str:
     try:
-        return textwrap.dedent(inspect.getsource(find_part(path)))
+        return textwrap.dedent(inspect.getsource(inspect.unwrap(find_part(path))))
     except (LookupError, TypeError):
         raise LiftError(f"there is no function or class {path} in the reference") from None
     except Exception as error:  # the author's reference may be broken in any way

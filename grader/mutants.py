@@ -105,7 +105,7 @@ def make_mutants(built: Built, root: Path = ROOT) -> list[Mutant]:
 
 def _of_part(exercise: Exercise, path: str, cell: str, root: Path) -> Iterator[Mutant]:
     """The mutants of one part; the code is found as `grader.lift` finds it."""
-    part = find_part(path)
+    part = inspect.unwrap(find_part(path))  # of a kernel, the function that it was made of
     file = shown(Path(inspect.getsourcefile(part) or ""), root)
     above = inspect.getsourcelines(part)[1] - 2  # `lift` puts a line with @exercise on top
     tree = parse(lift(path, [])).body[0]

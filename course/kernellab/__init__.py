@@ -29,7 +29,7 @@ from course.kernellab.budgets import (
     assert_reads,
     assert_writes,
 )
-from course.kernellab.check import check
+from course.kernellab.check import check, watch
 from course.kernellab.compare import Comparison, case, compare
 from course.kernellab.errors import (
     KernelError,
@@ -40,7 +40,7 @@ from course.kernellab.errors import (
     Unsupported,
 )
 from course.kernellab.gpus import GPUS, Gpu, Prediction, occupancy, predict
-from course.kernellab.launch import State, device, engine, install
+from course.kernellab.launch import State, device, engine, forget_compiled, install
 from course.kernellab.memory import transfers
 from course.kernellab.pictures import (
     draw_banks,
@@ -95,7 +95,9 @@ __all__ = [
     "draw_threads",
     "draw_warp",
     "engine",
+    "forget_compiled",
     "occupancy",
     "predict",
     "transfers",
+    "watch",
 ]

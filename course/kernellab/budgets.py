@@ -60,13 +60,9 @@ def assert_writes(report: Report, array: str, at_most: int = 1) -> None:
 
 
 def _assert_times(report: Report, array: str, at_most: int, what: str, verb: str) -> None:
-    if array not in report.arrays:
-        raise ValueError(
-            f"the kernel has no array {array!r}: choose from {', '.join(report.arrays)}."
-        )
-    counts = getattr(report, what).get(array, {})
-    if counts and (most := max(counts.values())) > at_most:
-        index = next(i for i, n in counts.items() if n == most)
+    most = report.most_reads(array) if what == "reads" else report.most_writes(array)
+    if most > at_most:
+        index = next(i for i, n in getattr(report, what)[array].items() if n == most)
         raise AssertionError(
             f"{report.kernel}: `{array}[{', '.join(map(str, index))}]` is {verb} {most} times, and at "
             f"most {at_most} is wanted. What one thread has loaded, can others get from shared memory?"
@@ -75,8 +71,7 @@ def _assert_times(report: Report, array: str, at_most: int, what: str, verb: str
 
 def assert_bytes(report: Report, at_most: int, space: str = "global") -> None:
     """The threads load and store no more bytes than this."""
-    cost = report.cost
-    total = sum(kind.get(space, 0) for kind in (cost.loads, cost.stores, cost.atomics))
+    total = report.bytes(space)
     if total > at_most:
         raise AssertionError(
             f"{report.kernel}: the threads load and store {total:,} bytes of {space} memory, and at "

@@ -71,6 +71,43 @@ def check(
         Refused: if the CUDA compiler would not take the kernel.
         LaunchError: if the kernel has no launch shape, or `blocks` or `orders` make no sense.
     """
+    return _check(kernel, arguments, blocks, orders, seed)[0]
+
+
+def watch(kernel: Any, *arguments: Any, orders: Sequence[str] = ORDERS, seed: int = 0) -> Report:
+    """Launches a kernel under the checker's eyes: all blocks, in plain Python, without compiling.
+
+    The arguments are changed as by the launch. So a small launch can be looked at in both ways: for
+    what it computes, and for how.
+
+    Args:
+        kernel: with its launch's shape: `kernel[grid, block]`.
+        arguments: those of the launch. After a fault such as a race, they hold what the schedule
+            "forward" gives, or the first of `orders`.
+        orders: the schedules, of "forward", "reverse", "random".
+        seed: of the random schedule.
+
+    Raises:
+        Refused: if the CUDA compiler would not take the kernel.
+        LaunchError: if the kernel has no launch shape, or `orders` make no sense.
+    """
+    report, results = _check(kernel, arguments, "all", orders, seed)
+    for argument, array in zip(arguments, results):
+        if hasattr(argument, "copy_to_device"):
+            argument.copy_to_device(array)
+        elif isinstance(argument, np.ndarray):
+            argument[...] = array
+    return report
+
+
+def _check(
+    kernel: Any,
+    arguments: Sequence[Any],
+    blocks: Sequence[Any] | str | None,
+    orders: Sequence[str],
+    seed: int,
+) -> tuple[Report, list[Any]]:
+    """The report, and what the arguments hold after the first schedule."""
     if hasattr(kernel, "dispatcher") and hasattr(kernel, "griddim"):  # numba's own, on a GPU
         config = (kernel.griddim, kernel.blockdim, 0, kernel.sharedmem)
         kernel = Configured(kernel.dispatcher, config)
@@ -103,9 +140,10 @@ def _through(
     values: list[Any],
     followed: list[Dim],
     seed: int,
-) -> Report:
-    """The report of a launch, followed through several schedules."""
+) -> tuple[Report, list[Any]]:
+    """The report of a launch, followed through several schedules; and its arguments after the first."""
     first: Report | None = None
+    after: list[Any] = []
     results: list[list[np.ndarray]] = []
     for order in orders:
         run = _Run(typed, launch, values, followed, order, seed, keep=first is None)
@@ -113,13 +151,14 @@ def _through(
         results.append(run.results())
         if first is None:
             first = run.report
+            after = [x.array if isinstance(x, Traced) else x for x in run.arguments]
         else:
             _merge(first, run.report)
         if run.impossible:
-            return first
+            return first, after
     assert first is not None
     _compare(first, results, orders)
-    return first
+    return first, after
 
 
 def chosen_blocks(blocks: Sequence[Any] | str | None, launch: Launch) -> list[Dim]:

@@ -20,7 +20,14 @@ from course.kernellab import memory, streams
 from course.kernellab.errors import LaunchError
 from course.kernellab.infer import COMPUTE_CAPABILITY, check_types, explain
 from course.kernellab.limits import Launch, launch_shape, validate
-from course.kernellab.program import ENGINES, Typed, argument_type, nothing, program
+from course.kernellab.program import (
+    ENGINES,
+    Typed,
+    argument_type,
+    forget_programs,
+    nothing,
+    program,
+)
 
 MOST_SHAPES = 1000
 """Shapes of launches that are remembered for a kernel."""
@@ -31,6 +38,7 @@ class State:
 
     on = False
     engine = os.environ.get("KERNELLAB_ENGINE", "auto")
+    generation = 0  # counted up when all is to be compiled anew
     said: ClassVar[set[tuple[str, str]]] = set()
 
 
@@ -110,11 +118,21 @@ def _value(argument: Any) -> Any:
 
 
 def _known(kernel: Any) -> dict[tuple, list]:
+    """The launches of a kernel that are prepared, by shape."""
     try:
-        return kernel._kernellab
+        generation, known = kernel._kernellab
+        if generation == State.generation:
+            return known
     except AttributeError:
-        kernel._kernellab = {}
-        return kernel._kernellab
+        pass
+    kernel._kernellab = State.generation, {}
+    return kernel._kernellab[1]
+
+
+def forget_compiled() -> None:
+    """Let every kernel be read and compiled anew: a function that it calls may be another one now."""
+    State.generation += 1
+    forget_programs()
 
 
 def _key(value: Any) -> Any:

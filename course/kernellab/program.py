@@ -75,6 +75,12 @@ def program(kernel: Any) -> Program:
     return _programs[function]
 
 
+def forget_programs() -> None:
+    """Forget all programs; kernels are read anew when they are launched next."""
+    with _lock:
+        _programs.clear()
+
+
 def argument_type(value: Any) -> types.Type:
     """The numba type of an argument.
 

@@ -269,6 +269,50 @@ class Report:
         """Whether no fault was found."""
         return not self.faults
 
+    @property
+    def coalescing(self) -> float:
+        """The worst place's share of moved bytes that was needed, in global memory: 1.0 is the best."""
+        places = [t.efficiency for t in self.traffic.values() if t.space == "global"]
+        return min(places, default=1.0)
+
+    @property
+    def bank_ways(self) -> float:
+        """The worst place's turns for each turn that is needed, in shared memory: 1.0 is the best."""
+        return max((t.ways for t in self.traffic.values() if t.space == "shared"), default=1.0)
+
+    def bytes(self, space: str = "global") -> int:
+        """What the threads load, store and change in atomic operations, together."""
+        cost = self.cost
+        return sum(kind.get(space, 0) for kind in (cost.loads, cost.stores, cost.atomics))
+
+    @property
+    def dram_bytes(self) -> int:
+        """What must cross the memory bus at least: each 32-byte sector that is touched, once."""
+        return 32 * self.cost.unique_sectors
+
+    def most_reads(self, array: str) -> int:
+        """How often that element of an array is read which is read most often.
+
+        Raises:
+            ValueError: if the kernel has no array of this name.
+        """
+        return self._most("reads", array)
+
+    def most_writes(self, array: str) -> int:
+        """How often that element of an array is written which is written most often.
+
+        Raises:
+            ValueError: if the kernel has no array of this name.
+        """
+        return self._most("writes", array)
+
+    def _most(self, what: str, array: str) -> int:
+        if array not in self.arrays:
+            raise ValueError(
+                f"the kernel has no array {array!r}: choose from {', '.join(self.arrays)}."
+            )
+        return max(getattr(self, what).get(array, {}).values(), default=0)
+
     def kinds(self) -> set[str]:
         """The kinds of fault that were found."""
         return {fault.kind for fault in self.faults}

@@ -2,6 +2,7 @@
 
 from course.learn.checks import (
     CheckFailed,
+    assert_clean,
     assert_close,
     assert_equal,
     assert_gradients,
@@ -13,6 +14,7 @@ from course.learn.holes import LessonError, borrow, exercise, lesson
 __all__ = [
     "CheckFailed",
     "LessonError",
+    "assert_clean",
     "assert_close",
     "assert_equal",
     "assert_gradients",

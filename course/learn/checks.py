@@ -114,6 +114,22 @@ def assert_gradients(
         _fail(problem, hint)
 
 
+def assert_clean(report: Any, *, hint: str = "") -> None:
+    """Check that a kernel was launched without faults.
+
+    Args:
+        report: what `lab.watch` or `lab.check` of `course.kernellab` gave.
+        hint: what to look at when there are faults.
+
+    Raises:
+        CheckFailed: naming the faults.
+    """
+    __tracebackhide__ = True
+    problem = clean_problem(faults_of(report))
+    if problem:
+        _fail(problem, hint)
+
+
 # What the helpers measure, and what they say of it. Grading measures and says the same, in two processes.
 
 NOT_TRUE = f"this should hold, and does not: {EXPRESSION}"
@@ -279,6 +295,37 @@ def _show_values(x: Any) -> str:
         return _show(x)
     text = np.array2string(x, separator=", ", precision=4, threshold=20)
     return " ".join(text.split())
+
+
+MOST_FAULTS = 3
+"""Faults that a message tells; the others are most often the same mistake."""
+
+
+def faults_of(report: Any) -> list[str]:
+    """The faults that a report of a kernel's launch names, in words.
+
+    Raises:
+        TypeError: if it is no report.
+    """
+    __tracebackhide__ = True
+    faults = getattr(report, "faults", None)
+    if not isinstance(faults, list):
+        raise TypeError(f"assert_clean wants the report of a launch, and got {_show(report)}")
+    return [str(fault) for fault in faults]
+
+
+def clean_problem(faults: Any) -> str | None:
+    """What is wrong with a launch that has these faults; it should have none."""
+    if not isinstance(faults, list) or not all(isinstance(fault, str) for fault in faults):
+        return NOT_TRUE
+    if not faults:
+        return None
+    count = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
+    lines = [f"{EXPRESSION}: the launch has {count}"]
+    lines += [f"* {fault}" for fault in faults[:MOST_FAULTS]]
+    if len(faults) > MOST_FAULTS:
+        lines.append(f"* and {len(faults) - MOST_FAULTS} more")
+    return "\n".join(lines)
 
 
 def equal_problem(actual: Any, expected: Any) -> str | None:

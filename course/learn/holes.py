@@ -42,6 +42,7 @@ class Hole:
         raise NotYetWritten(object.__getattribute__(self, "_message"))
 
     __call__ = __getattr__ = __setattr__ = __mro_entries__ = __instancecheck__ = _use
+    __getitem__ = _use  # a kernel is launched as kernel[grid, block](...)
 
     def __get__(self, instance: object, owner: type | None = None) -> object:
         """Found on a class, a hole is a method that is missing."""
@@ -174,6 +175,8 @@ def _forget(reference: Any) -> None:
             for function in (value, getattr(value, "__func__", None), getattr(value, "fget", None)):
                 if isinstance(function, types.FunctionType):
                     _forget(function)
+    elif is_kernel(reference):
+        _forget(reference.py_func)
     elif isinstance(reference, types.FunctionType):
         empty = _empty.__code__
         reference.__code__ = reference.__code__.replace(
@@ -230,10 +233,36 @@ def _owner_part(part: Part) -> Part | None:
     return next((other for other in _State.lesson.parts if other.path == owner), None)
 
 
+def is_kernel(x: Any) -> bool:
+    """Whether an object is a kernel or a device function: what `@cuda.jit` makes."""
+    # Not asked of the object first: a hole answers any question with whose turn it is.
+    return type(x).__name__ == "CUDADispatcher"
+
+
+def _is_device_function(x: Any) -> bool:
+    return bool(x.targetoptions.get("device"))
+
+
+def _check_kernel_fits(path: str, new: Any, reference: Any) -> None:
+    """Refuse what is no kernel where a kernel is wanted, and the other way round."""
+    options = "(device=True)" if is_kernel(reference) and _is_device_function(reference) else ""
+    if is_kernel(reference) and not is_kernel(new):
+        kind = "device function" if options else "kernel"
+        raise LessonError(
+            f"{path} is a {kind}: `@cuda.jit{options}` stands between @exercise and `def`."
+        )
+    if is_kernel(new) and not is_kernel(reference):
+        raise LessonError(f"{path} is an ordinary function: it goes without `@cuda.jit`.")
+    if is_kernel(new) and _is_device_function(new) != bool(options):
+        kind = "a device function, which kernels call" if options else "a kernel, to be launched"
+        raise LessonError(f"{path} is {kind}: it is decorated with `@cuda.jit{options}`.")
+
+
 def _check_fits(path: str, new: Any) -> None:
     """Refuse an object that cannot take the reference's place, and say why."""
     reference = _State.reference[path]
     name = path.rpartition(".")[2]
+    _check_kernel_fits(path, new, reference)
     wanted = "class" if inspect.isclass(reference) else "function"
     got = "class" if inspect.isclass(new) else "function" if callable(new) else ""
     if got != wanted:
@@ -300,6 +329,9 @@ def _put(path: str, new: Any) -> None:
         for holder in _holders():
             _replace_references(holder, old, new)
             _replace_bases(holder, (old, _State.reference.get(path)), new)
+        lab = sys.modules.get("course.kernellab")
+        if lab is not None:
+            lab.forget_compiled()  # kernels keep the code of the functions that they call
     setattr(owner, name, new)
 
 
