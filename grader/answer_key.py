@@ -5,6 +5,7 @@ student's parts. Each assertion's expected values are kept.
 """
 
 import ast
+import linecache
 import time
 from collections.abc import Callable
 from typing import Any
@@ -134,19 +135,24 @@ def _run(solved: Any, checks: dict[str, Dissected], seed: int) -> dict[str, Chec
                 reference = _Reference(checks[name].sites, float(nbgrader["points"]))
                 namespace[STAND_IN] = reference
                 start = time.perf_counter()
-                _execute(checks[name].reference, name, namespace, seed)
+                _execute(checks[name].reference, cell.source, name, namespace, seed)
                 reference.key.seconds = time.perf_counter() - start
                 keys[name] = reference.key
             elif nbgrader and cell.cell_type == "code":
-                _execute(parse(cell.source), name, namespace, seed)
+                _execute(parse(cell.source), cell.source, name, namespace, seed)
     return keys
 
 
-def _execute(tree: ast.Module, name: str, namespace: dict[str, Any], seed: int) -> None:
+def _execute(
+    tree: ast.Module, source: str, name: str, namespace: dict[str, Any], seed: int
+) -> None:
     reseed(seed)
+    filename = f"<cell {name}>"
+    lines = source.splitlines(keepends=True)
+    linecache.cache[filename] = len(source), None, lines, filename  # kernels run from their source
     run: Callable[..., None] = exec
     try:
-        run(compile(tree, f"<cell {name}>", "exec"), namespace)
+        run(compile(tree, filename, "exec"), namespace)
     except Exception as error:
         raise GraderError(
             f"the solved notebook fails in its cell {name!r} ({type(error).__name__}: {error}): "
