@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from course.learn.checks import attempt_call, measure_slopes
+from course.learn.checks import attempt_call, faults_of, measure_slopes
 from grader.dissect import Dissected, Site, dissect, students_names
 from grader.errors import GraderError
 from grader.judge import CheckKey, Judge
@@ -98,6 +98,8 @@ class _Reference:
             return [np.asarray(slope, float).tolist() for slope in slopes.numerical], {
                 "slopes": said
             }
+        if site.kind == "clean":
+            values = (faults_of(*values),)
         encoded = [self.encoder.encode(value) for value in values]
         sent = [value for value, sent in zip(encoded, site.sent) if sent]
         kept = [None if sent else value for value, sent in zip(encoded, site.sent)]

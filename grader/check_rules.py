@@ -131,10 +131,9 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
             raise _error(built, cell, max(statement.lineno, ends[0]), message)
         if statement.lineno < begin < (statement.end_lineno or 0):
             raise _error(built, cell, begin, "the hidden part cannot begin within a statement")
-        if isinstance(statement, ast.FunctionDef) and statement.lineno > begin:
-            if any("cuda.jit" in ast.unparse(x) for x in statement.decorator_list):
-                message = "a kernel stands above the hidden part: it is run from its source"
-                raise _error(built, cell, statement.lineno, message)
+        if statement.lineno > begin and _is_kernel(statement):
+            message = "a kernel stands above the hidden part: it is run from its source"
+            raise _error(built, cell, statement.lineno, message)
     parts = dissect(cell.source, students)
     _check_shared_names(built, cell, begin, tree, parts)
     hidden = [site for site in parts.sites if site.call.hidden]
@@ -148,6 +147,11 @@ def _check_hidden_part(built: "Built", cell: TextCell, students: set[str]) -> No
     if all(isinstance(answer, ast.expr) and _is_guessed(answer) for answer in answers):
         message = "its hidden part expects only True, False, None, 0 or 1, which can be guessed"
         raise _error(built, cell, begin, message)
+
+
+def _is_kernel(statement: ast.stmt) -> bool:
+    decorators = statement.decorator_list if isinstance(statement, ast.FunctionDef) else []
+    return any("cuda.jit" in ast.unparse(decorator) for decorator in decorators)
 
 
 def _check_shared_names(

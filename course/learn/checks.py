@@ -516,6 +516,8 @@ def read_call(source: str, node: ast.Call | None, line: int, argument: int = 0) 
     done = [x for x in ast.parse(source).body if (x.end_lineno or x.lineno) < node.lineno]
     for statement in reversed(done):
         text = ast.get_source_segment(source, statement) or ""
+        for decorator in reversed(getattr(statement, "decorator_list", [])):
+            text = f"@{ast.get_source_segment(source, decorator)}\n{text}"
         if text.startswith("assert_"):
             since = "after, since the last check that held:"
             break
