@@ -70,11 +70,11 @@ def numbers(n=5):
 def test_a_kernel_that_is_missing_cannot_be_launched():
     lesson("9_probe/1_probe")
     x, out = numbers()
-    with pytest.raises(NotYetWritten, match="probe.double is yours"):
+    with pytest.raises(NotYetWritten, match=r"probe\.double is yours"):
         probe.double[1, 32](x, out)
     # A kernel that calls a function that is missing says so as well, and not what numba makes of it.
     for launch in (double[1, 32], lambda *a: lab.watch(double[1, 32], *a)):
-        with pytest.raises(NotYetWritten, match="probe.twice is yours"):
+        with pytest.raises(NotYetWritten, match=r"probe\.twice is yours"):
             launch(x, out)
 
 
