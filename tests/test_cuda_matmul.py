@@ -2,103 +2,132 @@
 
 import numpy as np
 import pytest
-from numba import cuda
 
 from course import kernellab as lab
 from course.cuda.matmul import (
-    PER,
-    SIDE,
-    TILE,
     blocked_launch,
     matmul_blocked,
     matmul_coalesced,
     matmul_naive,
     matmul_tiled,
 )
+from course.cuda.matmul_batched import matmul_batched
+from course.cuda.roofline import bytes_moved, roofline
+from course.cuda.tiles import PER, SIDE, TILE
 
-
-def blocks(n):
-    return -(-n // SIDE)
+KERNELS = [matmul_naive, matmul_coalesced, matmul_tiled, matmul_blocked]
+SIZES = [(1, 1, 1), (3, 5, 2), (17, 16, 15), (20, 18, 70), (5, 0, 4)]
 
 
 def launch(kernel, m, n):
     if kernel is matmul_blocked:
         return blocked_launch(m, n)
-    along = (blocks(m), blocks(n)) if kernel is matmul_naive else (blocks(n), blocks(m))
-    return along, (SIDE, SIDE)
+    down, across = -(-m // SIDE), -(-n // SIDE)
+    return (down, across) if kernel is matmul_naive else (across, down), (SIDE, SIDE)
 
 
-def batched(kernel, *matrices):
-    return [x[None] if kernel is matmul_blocked else x for x in matrices]
+def matrices(*batch, m, k, n):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((*batch, m, k)), rng.standard_normal((*batch, k, n))
+    return a.astype(np.float32), b.astype(np.float32), np.full((*batch, m, n), np.nan, np.float32)
 
 
-def matrices(m, k, n, seed=0):
-    rng = np.random.default_rng(seed)
-    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
-    return a.astype(np.float32), b.astype(np.float32), np.full((m, n), 9, np.float32)
+def name(kernel):
+    return kernel.py_func.__name__
 
 
-KERNELS = [matmul_naive, matmul_coalesced, matmul_tiled, matmul_blocked]
-SIZES = [(1, 1, 1), (3, 5, 2), (17, 16, 15), (20, 33, 70), (5, 0, 4)]
-
-
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.py_func.__name__)
+@pytest.mark.parametrize("kernel", KERNELS, ids=name)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_products_of_any_size_are_right_and_clean(kernel, size):
-    a, b, out = matrices(*size)
-    report = lab.watch(
-        kernel[launch(kernel, *out.shape)], *batched(kernel, a, b, out), orders=["random"]
-    )
+    m, k, n = size
+    a, b, out = matrices(m=m, k=k, n=n)
+    report = lab.watch(kernel[launch(kernel, m, n)], a, b, out, orders=["random"])
     assert report.ok, str(report)
     np.testing.assert_allclose(out, a @ b, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.py_func.__name__)
+@pytest.mark.parametrize("kernel", KERNELS, ids=name)
 def test_compiled_products(kernel):
-    a, b, out = matrices(130, 70, 67)
+    a, b, out = matrices(m=130, k=70, n=67)
     for _ in range(2):  # the first launch of a shape is other code
-        kernel[launch(kernel, *out.shape)](*batched(kernel, a, b, out))
+        kernel[launch(kernel, 130, 67)](a, b, out)
         np.testing.assert_allclose(out, a @ b, rtol=1e-4, atol=1e-4)
 
 
 def test_a_batch():
-    rng = np.random.default_rng(1)
-    a = rng.standard_normal((3, 20, 18)).astype(np.float32)
-    b = rng.standard_normal((3, 18, 70)).astype(np.float32)
-    out = np.zeros((3, 20, 70), np.float32)
-    report = lab.check(matmul_blocked[blocked_launch(20, 70, 3)], a, b, out, orders=["forward"])
+    a, b, out = matrices(3, m=20, k=18, n=33)
+    grid, block = blocked_launch(20, 33)
+    report = lab.watch(matmul_batched[(*grid, 3), block], a, b, out, orders=["random"])
     assert report.ok
-    matmul_blocked[blocked_launch(20, 70, 3)](a, b, out)
     np.testing.assert_allclose(out, a @ b, rtol=1e-5, atol=1e-5)
+    out[...] = np.nan
+    matmul_batched[(*grid, 3), block](a, b, out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_is_computed_as_a_single_product():
+    a, b, out = matrices(2, m=40, k=30, n=70)
+    alone = np.empty_like(out)
+    grid, block = blocked_launch(40, 70)
+    with lab.engine("gen"):
+        matmul_batched[(*grid, 2), block](a, b, out)
+        for z in range(2):
+            matmul_blocked[grid, block](a[z], b[z], alone[z])
+    np.testing.assert_array_equal(out, alone)
 
 
 def test_each_kernel_moves_less():
     n = TILE
-    a, b, out = matrices(n, n, n)
-    reports = {
-        kernel: lab.watch(
-            kernel[launch(kernel, n, n)], *batched(kernel, a, b, out), orders=["forward"]
+    reports = {}
+    for kernel in KERNELS:
+        order = ["forward"]
+        reports[kernel] = lab.watch(
+            kernel[launch(kernel, n, n)], *matrices(m=n, k=n, n=n), orders=order
         )
-        for kernel in KERNELS
-    }
-    naive, coalesced, tiled, blocked = (reports[kernel] for kernel in KERNELS)
-    assert (
-        naive.coalescing
-        < 0.2
-        < 0.9
-        < min(coalesced.coalescing, tiled.coalescing, blocked.coalescing)
-    )
-    assert coalesced.most_reads("a") == n
+    naive, coalesced, tiled, blocked = reports.values()
+    assert naive.coalescing < 0.2
+    assert min(coalesced.coalescing, tiled.coalescing, blocked.coalescing) == 1
+    assert coalesced.most_reads("a") == coalesced.most_reads("b") == n
     assert tiled.most_reads("a") == tiled.most_reads("b") == n // SIDE
-    assert blocked.most_reads("a") == blocked.most_reads("b") == 1 == n // TILE
-    assert tiled.bank_ways == 1
-    shared = [r.cost.loads["shared"] / (2 * n**3) for r in (tiled, blocked)]
-    assert shared[1] <= shared[0]  # loads of shared memory for each operation
+    assert blocked.most_reads("a") == blocked.most_reads("b") == 1
+    assert tiled.bank_ways == blocked.bank_ways == 1
+    for report, tile in zip(reports.values(), (1, 1, SIDE, TILE)):
+        assert report.bytes() == bytes_moved(n, n, n, tile)
+
+
+@pytest.mark.parametrize("kernel", [matmul_tiled, matmul_blocked], ids=name)
+def test_bytes_at_ragged_edges(kernel):
+    a, b, out = matrices(m=20, k=5, n=70)
+    report = lab.watch(kernel[launch(kernel, 20, 70)], a, b, out, orders=["forward"])
+    tile = SIDE if kernel is matmul_tiled else TILE
+    assert report.bytes() == bytes_moved(20, 5, 70, tile)
+
+
+def test_the_roofline_is_the_larger_of_two_times():
+    chip = lab.GPUS["T4"]
+    assert roofline(int(chip.flops), 0, chip) == pytest.approx(1)
+    assert roofline(0, int(chip.bandwidth), chip) == pytest.approx(1)
+    n = 1024
+    seconds = [roofline(2 * n**3, bytes_moved(n, n, n, tile), chip) for tile in (1, SIDE, TILE, n)]
+    assert seconds == sorted(seconds, reverse=True)
+    assert seconds[-1] == pytest.approx(2 * n**3 / chip.flops)
+
+
+def test_sums_are_float32_and_nothing_is_float64():
+    a = np.array([[1 + 2**-12, 1]], np.float32)
+    b = np.array([[1 + 2**-12], [-1 - 2**-11]], np.float32)  # the square, rounded to float32
+    for kernel in KERNELS:
+        out = np.ones((1, 1), np.float32)
+        lab.watch(kernel[launch(kernel, 1, 1)], a, b, out, orders=["forward"])
+        assert out[0, 0] == 0
+    try:
+        codes = [lab.asm(kernel, *matrices(m=64, k=64, n=64)) for kernel in KERNELS]
+    except lab.PtxUnavailable as error:
+        pytest.skip(str(error))
+    assert [code.lint() for code in codes] == [[]] * len(KERNELS)
+
+
+def test_blocked_launch_covers_the_result():
+    assert blocked_launch(TILE, TILE + 1) == ((2, 1), (SIDE, SIDE))
+    assert blocked_launch(1, 1) == ((1, 1), (SIDE, SIDE))
     assert PER * SIDE == TILE
-
-
-@pytest.mark.skipif(not cuda.is_available(), reason="no GPU")
-def test_on_a_gpu():
-    a, b, out = matrices(300, 200, 100)
-    matmul_blocked[blocked_launch(300, 100)](a[None], b[None], out[None])
-    np.testing.assert_allclose(out, a @ b, rtol=1e-3, atol=1e-3)

@@ -1,24 +1,16 @@
 """The product of two matrices, four times: each kernel moves less than the one before.
 
-All take C-contiguous float32 matrices a (m, k), b (k, n) and out (m, n), of any size; the last one takes
-whole batches of them, as it is the one that a device for tensors needs.
+All take C-contiguous float32 matrices a (m, k), b (k, n) and out (m, n), of any size.
 """
 
 from numba import cuda, float32
 
-SIDE = 16
-"""Threads along each side of a block, and the depth of a tile."""
-
-PER = 4
-"""Elements along each side of the square that one thread computes in `matmul_blocked`."""
-
-TILE = SIDE * PER
-"""Elements along each side of the square that one block computes in `matmul_blocked`."""
+from course.cuda.tiles import PER, ROW, SIDE, TILE
 
 
 @cuda.jit
 def matmul_naive(a, b, out):
-    """out = a @ b, one thread for each element; x counts rows.
+    """out = a @ b, one thread for each element; x counts the rows.
 
         out[row, column] = sum over k of a[row, k] * b[k, column]
 
@@ -39,7 +31,7 @@ def matmul_naive(a, b, out):
 
 @cuda.jit
 def matmul_coalesced(a, b, out):
-    """out = a @ b, one thread for each element; x counts columns, which are neighbours in memory.
+    """out = a @ b, one thread for each element; x counts the columns, which are neighbours in memory.
 
     Args:
         a: (m, k), float32.
@@ -58,9 +50,11 @@ def matmul_coalesced(a, b, out):
 
 @cuda.jit
 def matmul_tiled(a, b, out):
-    """out = a @ b: a block loads tiles of a and b into shared memory, where each number serves SIDE threads.
+    """out = a @ b: a block shares tiles of a and b, so that each number it loads serves SIDE threads.
 
-    Beyond the matrices' edges, tiles hold zeros, which add nothing.
+    For each step of SIDE along k, the block loads a tile of a and a tile of b, an element of each for each
+    thread, and every thread adds SIDE products to its sum. Beyond the matrices' edges the tiles hold zeros,
+    which add nothing.
 
     Args:
         a: (m, k), float32.
@@ -75,12 +69,14 @@ def matmul_tiled(a, b, out):
     x, y = cuda.threadIdx.x, cuda.threadIdx.y
     total = float32(0)
     for start in range(0, a.shape[1], SIDE):
-        left[y, x] = float32(0)
-        right[y, x] = float32(0)
         if row < a.shape[0] and start + x < a.shape[1]:
             left[y, x] = a[row, start + x]
+        else:
+            left[y, x] = float32(0)
         if start + y < b.shape[0] and column < b.shape[1]:
             right[y, x] = b[start + y, column]
+        else:
+            right[y, x] = float32(0)
         cuda.syncthreads()  # the tiles are full
         for k in range(SIDE):
             total += left[y, k] * right[k, x]
@@ -89,37 +85,63 @@ def matmul_tiled(a, b, out):
         out[row, column] = total
 
 
-@cuda.jit
-def matmul_blocked(a, b, out):
-    """out = a @ b for each pair in a batch: a thread computes PER x PER elements, in registers.
+@cuda.jit(device=True)
+def load_tiles(a, b, start, left, right):
+    """Load a step's tiles for the block's square of TILE x TILE elements; returns when they are full.
 
-    They are SIDE apart, so that neighbouring threads use neighbouring elements: thread (x, y) of a block
-    has the rows y, y + SIDE, y + 2 SIDE ... of the block's square, and the columns x, x + SIDE ...
+        left[i, k] = a[top + i, start + k]       top: the first row of the block's square
+        right[k, j] = b[start + k, first + j]    first: its first column
+
+    Each thread loads PER elements of left, SIDE rows apart, and PER of right, SIDE columns apart. Beyond the
+    matrices' edges the tiles hold zeros. At the end is a barrier.
 
     Args:
-        a: (batch, m, k), float32.
-        b: (batch, k, n), float32.
-        out: (batch, m, n), float32.
+        a: (m, k), float32.
+        b: (k, n), float32.
+        start: how far the block has come along k.
+        left: (TILE, SIDE), shared memory.
+        right: (SIDE, ROW), shared memory. Of a row, the first TILE elements are used.
 
-    Launch: as `blocked_launch` says; z counts the batch.
+    Launch: blocks of (SIDE, SIDE) threads.
+    """
+    x, y = cuda.threadIdx.x, cuda.threadIdx.y
+    row, column = cuda.blockIdx.y * TILE + y, cuda.blockIdx.x * TILE + x
+    for i in range(0, TILE, SIDE):
+        if row + i < a.shape[0] and start + x < a.shape[1]:
+            left[y + i, x] = a[row + i, start + x]
+        else:
+            left[y + i, x] = float32(0)
+        if start + y < b.shape[0] and column + i < b.shape[1]:
+            right[y, x + i] = b[start + y, column + i]
+        else:
+            right[y, x + i] = float32(0)
+    cuda.syncthreads()
+
+
+@cuda.jit
+def matmul_blocked(a, b, out):
+    """out = a @ b: each thread computes PER x PER elements, and keeps their sums in registers.
+
+    They are SIDE apart, so that neighbouring threads work on neighbouring columns: thread (x, y) of a block
+    has the rows y, y + SIDE, y + 2 SIDE ... of the block's square, and the columns x, x + SIDE, ...
+
+    Args:
+        a: (m, k), float32.
+        b: (k, n), float32.
+        out: (m, n), float32.
+
+    Launch: blocks of (SIDE, SIDE) threads, one for each square of TILE x TILE elements: `blocked_launch(m, n)`.
     """
     left = cuda.shared.array((TILE, SIDE), float32)
-    right = cuda.shared.array((SIDE, TILE), float32)
+    right = cuda.shared.array((SIDE, ROW), float32)
     sums = cuda.local.array((PER, PER), float32)
-    x, y, z = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockIdx.z
+    x, y = cuda.threadIdx.x, cuda.threadIdx.y
     row, column = cuda.blockIdx.y * TILE + y, cuda.blockIdx.x * TILE + x
     for i in range(PER):
         for j in range(PER):
             sums[i, j] = float32(0)
-    for start in range(0, a.shape[2], SIDE):
-        for i in range(0, TILE, SIDE):
-            left[y + i, x] = float32(0)
-            right[y, x + i] = float32(0)
-            if row + i < a.shape[1] and start + x < a.shape[2]:
-                left[y + i, x] = a[z, row + i, start + x]
-            if start + y < b.shape[1] and column + i < b.shape[2]:
-                right[y, x + i] = b[z, start + y, column + i]
-        cuda.syncthreads()
+    for start in range(0, a.shape[1], SIDE):
+        load_tiles(a, b, start, left, right)
         for k in range(SIDE):
             for i in range(PER):
                 for j in range(PER):
@@ -127,10 +149,14 @@ def matmul_blocked(a, b, out):
         cuda.syncthreads()
     for i in range(PER):
         for j in range(PER):
-            if row + SIDE * i < out.shape[1] and column + SIDE * j < out.shape[2]:
-                out[z, row + SIDE * i, column + SIDE * j] = sums[i, j]
+            if row + SIDE * i < out.shape[0] and column + SIDE * j < out.shape[1]:
+                out[row + SIDE * i, column + SIDE * j] = sums[i, j]
 
 
-def blocked_launch(m: int, n: int, batch: int = 1) -> tuple[tuple[int, int, int], tuple[int, int]]:
-    """Grid and block of `matmul_blocked` for a (batch, m, n) result."""
-    return (-(-n // TILE), -(-m // TILE), batch), (SIDE, SIDE)
+def blocked_launch(m: int, n: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Grid and block for `matmul_blocked` with a result of m rows and n columns.
+
+    Returns:
+        ((blocks along x, blocks along y), (threads along x, threads along y)): x counts columns.
+    """
+    return (-(-n // TILE), -(-m // TILE)), (SIDE, SIDE)
