@@ -11,7 +11,6 @@ from course.cuda.matmul import (
     matmul_naive,
     matmul_tiled,
 )
-from course.cuda.matmul_batched import matmul_batched
 from course.cuda.roofline import bytes_moved, roofline
 from course.cuda.tiles import PER, SIDE, TILE
 
@@ -22,14 +21,20 @@ SIZES = [(1, 1, 1), (3, 5, 2), (17, 16, 15), (20, 18, 70), (5, 0, 4)]
 def launch(kernel, m, n):
     if kernel is matmul_blocked:
         return blocked_launch(m, n)
-    down, across = -(-m // SIDE), -(-n // SIDE)
-    return (down, across) if kernel is matmul_naive else (across, down), (SIDE, SIDE)
+    x, y = (SIDE, SIDE) if kernel is matmul_tiled else (32, 4)
+    if kernel is matmul_naive:
+        m, n = n, m
+    return (-(-n // x), -(-m // y)), (x, y)
 
 
 def matrices(*batch, m, k, n):
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((*batch, m, k)), rng.standard_normal((*batch, k, n))
     return a.astype(np.float32), b.astype(np.float32), np.full((*batch, m, n), np.nan, np.float32)
+
+
+def batched(kernel, *arrays):
+    return [x[None] for x in arrays] if kernel is matmul_blocked else arrays
 
 
 def name(kernel):
@@ -41,7 +46,7 @@ def name(kernel):
 def test_products_of_any_size_are_right_and_clean(kernel, size):
     m, k, n = size
     a, b, out = matrices(m=m, k=k, n=n)
-    report = lab.watch(kernel[launch(kernel, m, n)], a, b, out, orders=["random"])
+    report = lab.watch(kernel[launch(kernel, m, n)], *batched(kernel, a, b, out), orders=["random"])
     assert report.ok, str(report)
     np.testing.assert_allclose(out, a @ b, rtol=1e-5, atol=1e-5)
 
@@ -50,40 +55,26 @@ def test_products_of_any_size_are_right_and_clean(kernel, size):
 def test_compiled_products(kernel):
     a, b, out = matrices(m=130, k=70, n=67)
     for _ in range(2):  # the first launch of a shape is other code
-        kernel[launch(kernel, 130, 67)](a, b, out)
+        kernel[launch(kernel, 130, 67)](*batched(kernel, a, b, out))
         np.testing.assert_allclose(out, a @ b, rtol=1e-4, atol=1e-4)
 
 
 def test_a_batch():
     a, b, out = matrices(3, m=20, k=18, n=33)
-    grid, block = blocked_launch(20, 33)
-    report = lab.watch(matmul_batched[(*grid, 3), block], a, b, out, orders=["random"])
+    report = lab.watch(matmul_blocked[blocked_launch(20, 33, 3)], a, b, out, orders=["random"])
     assert report.ok
     np.testing.assert_allclose(out, a @ b, rtol=1e-5, atol=1e-5)
     out[...] = np.nan
-    matmul_batched[(*grid, 3), block](a, b, out)
+    matmul_blocked[blocked_launch(20, 33, 3)](a, b, out)
     np.testing.assert_allclose(out, a @ b, rtol=1e-5, atol=1e-5)
-
-
-def test_a_batch_is_computed_as_a_single_product():
-    a, b, out = matrices(2, m=40, k=30, n=70)
-    alone = np.empty_like(out)
-    grid, block = blocked_launch(40, 70)
-    with lab.engine("gen"):
-        matmul_batched[(*grid, 2), block](a, b, out)
-        for z in range(2):
-            matmul_blocked[grid, block](a[z], b[z], alone[z])
-    np.testing.assert_array_equal(out, alone)
 
 
 def test_each_kernel_moves_less():
     n = TILE
     reports = {}
     for kernel in KERNELS:
-        order = ["forward"]
-        reports[kernel] = lab.watch(
-            kernel[launch(kernel, n, n)], *matrices(m=n, k=n, n=n), orders=order
-        )
+        arrays = batched(kernel, *matrices(m=n, k=n, n=n))
+        reports[kernel] = lab.watch(kernel[launch(kernel, n, n)], *arrays, orders=["forward"])
     naive, coalesced, tiled, blocked = reports.values()
     assert naive.coalescing < 0.2
     assert min(coalesced.coalescing, tiled.coalescing, blocked.coalescing) == 1
@@ -98,7 +89,9 @@ def test_each_kernel_moves_less():
 @pytest.mark.parametrize("kernel", [matmul_tiled, matmul_blocked], ids=name)
 def test_bytes_at_ragged_edges(kernel):
     a, b, out = matrices(m=20, k=5, n=70)
-    report = lab.watch(kernel[launch(kernel, 20, 70)], a, b, out, orders=["forward"])
+    report = lab.watch(
+        kernel[launch(kernel, 20, 70)], *batched(kernel, a, b, out), orders=["forward"]
+    )
     tile = SIDE if kernel is matmul_tiled else TILE
     assert report.bytes() == bytes_moved(20, 5, 70, tile)
 
@@ -118,16 +111,18 @@ def test_sums_are_float32_and_nothing_is_float64():
     b = np.array([[1 + 2**-12], [-1 - 2**-11]], np.float32)  # the square, rounded to float32
     for kernel in KERNELS:
         out = np.ones((1, 1), np.float32)
-        lab.watch(kernel[launch(kernel, 1, 1)], a, b, out, orders=["forward"])
+        lab.watch(kernel[launch(kernel, 1, 1)], *batched(kernel, a, b, out), orders=["forward"])
         assert out[0, 0] == 0
     try:
-        codes = [lab.asm(kernel, *matrices(m=64, k=64, n=64)) for kernel in KERNELS]
+        codes = [
+            lab.asm(kernel, *batched(kernel, *matrices(m=64, k=64, n=64))) for kernel in KERNELS
+        ]
     except lab.PtxUnavailable as error:
         pytest.skip(str(error))
     assert [code.lint() for code in codes] == [[]] * len(KERNELS)
 
 
 def test_blocked_launch_covers_the_result():
-    assert blocked_launch(TILE, TILE + 1) == ((2, 1), (SIDE, SIDE))
-    assert blocked_launch(1, 1) == ((1, 1), (SIDE, SIDE))
+    assert blocked_launch(TILE, TILE + 1) == ((2, 1, 1), (SIDE, SIDE))
+    assert blocked_launch(1, 1, 5) == ((1, 1, 5), (SIDE, SIDE))
     assert PER * SIDE == TILE
