@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course import kernellab as lab
-from course.cuda import clinic, cures, maps
+from course.cuda import clinic, cures, maps, patients
 from course.cuda.chart import chart
 from course.tensor.layout import Layout
 
 SIZES = [1, 2, 7, 8, 9, 31, 40]
+PATIENTS = {number: getattr(patients, f"patient_{number}") for number in clinic.LAUNCHES}
+WARD = list(PATIENTS.values())
 
 
 def numbers(*shape, seed=0):
@@ -117,29 +119,29 @@ def test_compiled_kernels_give_the_same():
     assert np.array_equal(out, np.abs(x[:, None] - x).sum(axis=1))
 
 
-@pytest.mark.parametrize("number", clinic.PATIENTS)
+@pytest.mark.parametrize("number", PATIENTS)
 def test_a_patient_has_one_illness_and_it_shows(number):
     found = {
         (fault.kind, fault.array)
         for n in (1, 8, 20, *clinic.SIZES)
-        for fault in clinic.examine(clinic.PATIENTS[number], n).faults
+        for fault in clinic.examine(PATIENTS[number], n).faults
     }
     finding = chart()[number]
     assert found == (set() if finding is None else {finding})
-    assert not clinic.examine(clinic.PATIENTS[number], 8).faults or number in range(3, 19)
+    assert not clinic.examine(PATIENTS[number], 8).faults or number in range(3, 19)
 
 
 def test_a_chart_is_confirmed_or_not():
     right = chart()
-    assert clinic.unconfirmed(right) == []
-    assert clinic.unconfirmed({}) == list(clinic.PATIENTS)
+    assert clinic.unconfirmed(right, WARD) == []
+    assert clinic.unconfirmed({}, WARD) == list(PATIENTS)
     wrong = right | {1: ("race", "x"), 2: None, 5: ("race", "x"), 11: ("divergent barrier", "tile")}
-    assert clinic.unconfirmed(wrong) == [1, 2, 5, 11]
+    assert clinic.unconfirmed(wrong, WARD) == [1, 2, 5, 11]
 
 
 def test_the_clinic_examines_what_it_has_room_for():
     with pytest.raises(ValueError, match="1 to 32"):
-        clinic.examine(clinic.patient_1, 33)
+        clinic.examine(patients.patient_1, 33)
 
 
 @pytest.mark.parametrize("n", SIZES)

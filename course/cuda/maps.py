@@ -22,7 +22,8 @@ def add(a, b, out):
     """out[i] = a[i] + b[i]: a zip, in several blocks.
 
     Args:
-        a, b: (n,), float32.
+        a: (n,), float32.
+        b: (n,), float32.
         out: (n,).
 
     Launch: blocks whose threads are n in all, one for each element.
@@ -112,7 +113,8 @@ def axpy(a, x, y, out):
 
     Args:
         a: a number, float32.
-        x, y: (n,), float32.
+        x: (n,), float32.
+        y: (n,), float32.
         out: (n,).
 
     Launch: any. There may be fewer threads than elements, or more.
