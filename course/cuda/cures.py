@@ -47,13 +47,13 @@ def left_mean(x, out):
 
     Launch: blocks of BLOCK threads, at least n threads in all.
     """
-    tile = cuda.shared.array(BLOCK, float32)
+    shared = cuda.shared.array(BLOCK, float32)
     i, t = cuda.grid(1), cuda.threadIdx.x
     if i < x.size:
-        tile[t] = x[i]
+        shared[t] = x[i]
     cuda.syncthreads()
     if i < x.size:
-        out[i] = (tile[t] + tile[max(t - 1, 0)]) / 2
+        out[i] = (shared[t] + shared[max(t - 1, 0)]) * float32(0.5)
 
 
 @cuda.jit
@@ -66,15 +66,15 @@ def block_sums(x, out):
 
     Launch: blocks of BLOCK threads, at least n threads in all.
     """
-    tile = cuda.shared.array(BLOCK, float32)
+    shared = cuda.shared.array(BLOCK, float32)
     i, t = cuda.grid(1), cuda.threadIdx.x
-    tile[t] = x[i] if i < x.size else float32(0)
+    shared[t] = x[i] if i < x.size else float32(0)
     cuda.syncthreads()
     if t == 0:
-        total = float32(0)
+        acc = float32(0)
         for k in range(BLOCK):
-            total += tile[k]
-        out[cuda.blockIdx.x] = total
+            acc += shared[k]
+        out[cuda.blockIdx.x] = acc
 
 
 @cuda.jit
@@ -91,16 +91,16 @@ def distances(x, out):
 
     Launch: blocks of BLOCK threads, at least n threads in all.
     """
-    tile = cuda.shared.array(BLOCK, float32)
+    shared = cuda.shared.array(BLOCK, float32)
     i, t = cuda.grid(1), cuda.threadIdx.x
-    mine = x[i] if i < x.size else float32(0)
-    total = float32(0)
-    for start in range(0, x.size, BLOCK):
-        if start + t < x.size:
-            tile[t] = x[start + t]
+    own = x[i] if i < x.size else float32(0)
+    acc = float32(0)
+    for first in range(0, x.size, BLOCK):
+        if first + t < x.size:
+            shared[t] = x[first + t]
         cuda.syncthreads()
-        for k in range(min(BLOCK, x.size - start)):
-            total += abs(mine - tile[k])
+        for k in range(min(BLOCK, x.size - first)):
+            acc += abs(own - shared[k])
         cuda.syncthreads()
     if i < x.size:
-        out[i] = total
+        out[i] = acc

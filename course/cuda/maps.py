@@ -1,6 +1,6 @@
 """First kernels: each thread makes one element of the result, or a few."""
 
-from numba import cuda
+from numba import cuda, float32
 
 
 @cuda.jit
@@ -14,7 +14,7 @@ def double(x, out):
     Launch: one block of n threads.
     """
     i = cuda.threadIdx.x
-    out[i] = 2 * x[i]
+    out[i] = float32(2) * x[i]
 
 
 @cuda.jit
@@ -44,12 +44,12 @@ def relu(x, out):
     """
     i = cuda.grid(1)
     if i < x.size:
-        out[i] = max(x[i], 0)
+        out[i] = max(x[i], float32(0))
 
 
 @cuda.jit
 def invert(image, out):
-    """out[row, column] = 1 - image[row, column]: what was black is white.
+    """out = 1 - image: what was black is white, and the other way round.
 
     Args:
         image: (rows, columns), float32 from 0 to 1.
@@ -60,7 +60,7 @@ def invert(image, out):
     """
     column, row = cuda.grid(2)
     if row < image.shape[0] and column < image.shape[1]:
-        out[row, column] = 1 - image[row, column]
+        out[row, column] = float32(1) - image[row, column]
 
 
 @cuda.jit
@@ -107,7 +107,7 @@ def strided(x, shape, strides, offset, out):
 
 @cuda.jit
 def axpy(a, x, y, out):
-    """out[i] = a * x[i] + y[i], with a grid-stride loop.
+    """out = a * x + y, with a grid-stride loop.
 
     A thread begins at its own number in the grid, and goes on in steps as long as the grid has threads.
 
@@ -119,5 +119,6 @@ def axpy(a, x, y, out):
 
     Launch: any. There may be fewer threads than elements, or more.
     """
-    for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
+    threads = cuda.gridsize(1)
+    for i in range(cuda.grid(1), x.size, threads):
         out[i] = a * x[i] + y[i]

@@ -12,7 +12,7 @@ from course.cuda.clinic import BLOCK
 def patient_1(x):
     """Adds 1 to each element."""
     i = cuda.grid(1)
-    x[i] += 1
+    x[i] += float32(1)
 
 
 @cuda.jit
@@ -36,7 +36,7 @@ def patient_4(image):
     """Makes each element of an image twice as bright."""
     x, y = cuda.grid(2)
     if x < image.shape[1] and y < image.shape[0]:
-        image[x, y] *= 2
+        image[x, y] *= float32(2)
 
 
 @cuda.jit
@@ -89,7 +89,8 @@ def patient_9(x, y, out):
 def patient_10(x, out):
     """Turns each block's elements round; beyond the end of x there are zeros."""
     tile = cuda.shared.array(BLOCK, float32)
-    i, t = cuda.grid(1), cuda.threadIdx.x
+    i = cuda.grid(1)
+    t = cuda.threadIdx.x
     tile[t] = 0
     cuda.syncthreads()
     if i < x.size:
@@ -102,18 +103,20 @@ def patient_10(x, out):
 def patient_11(x, out):
     """The mean of an element and the one before it in the block; the block's first one stays."""
     tile = cuda.shared.array(BLOCK, float32)
-    i, t = cuda.grid(1), cuda.threadIdx.x
+    i = cuda.grid(1)
+    t = cuda.threadIdx.x
     if i < x.size:
         tile[t] = x[i]
         cuda.syncthreads()
-        out[i] = (tile[t] + tile[max(t - 1, 0)]) / 2
+        out[i] = (tile[t] + tile[max(t - 1, 0)]) * float32(0.5)
 
 
 @cuda.jit
 def patient_12(x, out):
     """How much larger each element is than the first one of its block."""
     tile = cuda.shared.array(BLOCK, float32)
-    i, t = cuda.grid(1), cuda.threadIdx.x
+    i = cuda.grid(1)
+    t = cuda.threadIdx.x
     if i >= x.size:
         return
     tile[t] = x[i]
@@ -125,7 +128,8 @@ def patient_12(x, out):
 def patient_13(x, out):
     """out[b] = the sum of block b's elements."""
     tile = cuda.shared.array(BLOCK, float32)
-    i, t = cuda.grid(1), cuda.threadIdx.x
+    i = cuda.grid(1)
+    t = cuda.threadIdx.x
     if i < x.size:
         tile[t] = x[i]
     cuda.syncthreads()
@@ -140,7 +144,8 @@ def patient_13(x, out):
 def patient_14(x, out):
     """out[i] = x[i - 1] + x[i]. The tile holds the block's elements, and before them the one to their left."""
     tile = cuda.shared.array(BLOCK, float32)
-    i, t = cuda.grid(1), cuda.threadIdx.x
+    i = cuda.grid(1)
+    t = cuda.threadIdx.x
     if i < x.size:
         tile[t + 1] = x[i]
     if t == 0:
@@ -154,7 +159,8 @@ def patient_14(x, out):
 def patient_15(x, out):
     """out[i] = the sum of the distances from x[i] to all elements. They come through the tile, a block's worth at a time."""
     tile = cuda.shared.array(BLOCK, float32)
-    i, t = cuda.grid(1), cuda.threadIdx.x
+    i = cuda.grid(1)
+    t = cuda.threadIdx.x
     mine = x[i] if i < x.size else float32(0)
     total = float32(0)
     for start in range(0, x.size, BLOCK):
@@ -187,7 +193,8 @@ def patient_16(x, out):
 def patient_17(x, out):
     """out[b] = how many elements of block b are positive."""
     count = cuda.shared.array(1, int32)
-    i, t = cuda.grid(1), cuda.threadIdx.x
+    i = cuda.grid(1)
+    t = cuda.threadIdx.x
     if t == 0:
         count[0] = 0
     cuda.syncthreads()
@@ -201,7 +208,8 @@ def patient_17(x, out):
 def patient_18(x, out):
     """out[i] = x[i] in its row of a table, which a block keeps in shared memory."""
     table = cuda.shared.array((128, 128), float32)
-    i, t = cuda.grid(1), cuda.threadIdx.x
+    i = cuda.grid(1)
+    t = cuda.threadIdx.x
     if i < x.size:
         table[t, 0] = x[i]
         out[i] = table[t, 0]
