@@ -14,9 +14,17 @@ def adamw(w, grad, m, v, lr, beta1, beta2, eps, decay, correction1, correction2)
         w = w - lr * decay * w - lr * (m / correction1) / (sqrt(v / correction2) + eps)
 
     Args:
-        w, grad, m, v: (n,), float32.
-        lr, beta1, beta2, eps, decay: numbers. 1 - beta is taken in float64, and then made float32.
-        correction1, correction2: 1 - beta1**step and 1 - beta2**step, with 1 for the first step.
+        w: (n,), float32, the parameters.
+        grad: (n,).
+        m: (n,), the running mean of the gradient.
+        v: (n,), the running mean of its square.
+        lr: the learning rate. This and all below are Python's numbers, so float64.
+        beta1: how much of m stays.
+        beta2: how much of v stays.
+        eps: keeps the quotient finite.
+        decay: pulls parameters towards 0.
+        correction1: 1 - beta1**step, where the first step is 1.
+        correction2: 1 - beta2**step.
 
     Launch: at least n threads in one dimension, a thread for each element.
 

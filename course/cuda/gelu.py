@@ -60,7 +60,9 @@ def gelu(x, out, slope):
     """gelu(x), and its slope at x.
 
     Args:
-        x, out, slope: (n,), float32.
+        x: (n,), float32.
+        out: (n,).
+        slope: (n,).
 
     Launch: at least n threads in one dimension, a thread for each element.
     """

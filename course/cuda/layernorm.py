@@ -17,7 +17,8 @@ def layer_norm(x, weight, bias, eps, out, y, scale):
 
     Args:
         x: (n, width), float32.
-        weight, bias: (width,).
+        weight: (width,).
+        bias: (width,).
         eps: a number, added to the variance.
         out: (n, width), the result.
         y: (n, width), the normalised x, which backward needs.
@@ -50,7 +51,8 @@ def layer_norm_backward(y, scale, weight, grad, dx):
         dx = scale * (g - mean(g) - y * mean(g * y)),   the means over the row
 
     Args:
-        y: (n, width), float32, and scale, (n,): what `layer_norm` has kept.
+        y: (n, width), float32, the normalised x, which `layer_norm` has kept.
+        scale: (n,), kept too.
         weight: (width,).
         grad: (n, width), the gradient by out.
         dx: (n, width).
@@ -78,7 +80,8 @@ def layer_norm_backward_parameters(y, grad, dweight, dbias):
     Args:
         y: (n, width), float32, the normalised x.
         grad: (n, width), the gradient by layer_norm's out.
-        dweight, dbias: (width,).
+        dweight: (width,).
+        dbias: (width,).
 
     Launch: at least width threads in one dimension, a thread for each column.
     """
