@@ -9,8 +9,7 @@ import math
 
 from numba import cuda, float32
 
-SQRT_2_OVER_PI, CUBIC = float32(0.7978845608028654), float32(0.044715)
-HALF, ONE, THREE = float32(0.5), float32(1), float32(3)
+SQRT_2_OVER_PI, CUBIC = float32(math.sqrt(2 / math.pi)), float32(0.044715)
 
 
 @cuda.jit
@@ -30,7 +29,7 @@ def bias_gelu(x, bias, out):
     if row < x.shape[0]:
         z = x[row, column] + bias[column]
         t = math.tanh(SQRT_2_OVER_PI * (z + CUBIC * z * z * z))
-        out[row, column] = HALF * z * (ONE + t)
+        out[row, column] = float32(0.5) * z * (float32(1) + t)
 
 
 @cuda.jit
@@ -51,8 +50,9 @@ def bias_gelu_backward(x, bias, grad, dx):
     if row < x.shape[0]:
         z = x[row, column] + bias[column]
         t = math.tanh(SQRT_2_OVER_PI * (z + CUBIC * z * z * z))
-        inner = SQRT_2_OVER_PI * (ONE + THREE * CUBIC * z * z)
-        dx[row, column] = grad[row, column] * HALF * (ONE + t + z * (ONE - t * t) * inner)
+        inner = SQRT_2_OVER_PI * (float32(1) + float32(3) * CUBIC * z * z)
+        slope = float32(0.5) * (float32(1) + t + z * (float32(1) - t * t) * inner)
+        dx[row, column] = grad[row, column] * slope
 
 
 @cuda.jit
@@ -70,6 +70,6 @@ def gelu(x, out, slope):
     if i < x.size:
         z = x[i]
         t = math.tanh(SQRT_2_OVER_PI * (z + CUBIC * z * z * z))
-        inner = SQRT_2_OVER_PI * (ONE + THREE * CUBIC * z * z)
-        out[i] = HALF * z * (ONE + t)
-        slope[i] = HALF * (ONE + t + z * (ONE - t * t) * inner)
+        inner = SQRT_2_OVER_PI * (float32(1) + float32(3) * CUBIC * z * z)
+        out[i] = float32(0.5) * z * (float32(1) + t)
+        slope[i] = float32(0.5) * (float32(1) + t + z * (float32(1) - t * t) * inner)

@@ -62,10 +62,10 @@ def softmax_backward(y, grad, out):
 
     Launch: n blocks of THREADS threads, a block for each row.
     """
-    row, t = cuda.blockIdx.x, cuda.threadIdx.x
+    row = cuda.blockIdx.x
     part = float32(0)
-    for column in range(t, y.shape[1], THREADS):
+    for column in range(cuda.threadIdx.x, y.shape[1], THREADS):
         part += grad[row, column] * y[row, column]
     total = block_sum(part)
-    for column in range(t, y.shape[1], THREADS):
+    for column in range(cuda.threadIdx.x, y.shape[1], THREADS):
         out[row, column] = y[row, column] * (grad[row, column] - total)
