@@ -101,7 +101,7 @@ class CudaArray(Operators):
 
     def numpy(self) -> np.ndarray:
         """A copy on the host."""
-        return download(self.contiguous().flat).reshape(self.shape)
+        return download(self.flat).reshape(self.shape)
 
     def copy(self) -> "CudaArray":
         """Another array with the same elements, in reading order."""
@@ -124,22 +124,28 @@ class CudaArray(Operators):
 
     # ------------------------------------------------------------ what kernels take
 
-    @property
-    def flat(self) -> Any:
-        """A contiguous array's elements as a device array with one axis, which a kernel can take."""
-        start = self.layout.offset
-        if start == 0 and self.size == self.buffer.data.size:
-            return self.buffer.data
-        return self.buffer.data[start : start + self.size]
+    def dense(self, *shape: int) -> "CudaArray":
+        """The elements in reading order and without gaps, in a shape (the array's own by default).
 
-    def dense(self, *shape: int) -> Any:
-        """The elements as a device array of a shape (the array's own by default), which a kernel can take.
-
-        They are copied if they do not lie in reading order. To write into it, the array must be contiguous.
+        It is a view if they lie so already, else of a copy. Kernels that know nothing of strides take it.
         """
-        shape = shape or self.shape
-        flat = self.contiguous().flat
-        return flat if len(shape) == 1 else flat.reshape(shape)
+        return self.contiguous().reshape(shape or self.shape)
+
+    @property
+    def flat(self) -> "CudaArray":
+        """The elements in reading order, with one axis."""
+        return self.dense(self.size)
+
+    @property
+    def device(self) -> Any:
+        """A dense array as numba's device array, for a launch.
+
+        It does not keep the buffer: whoever asks must hold this array until the kernel is launched.
+        """
+        data, start = self.buffer.data, self.layout.offset
+        if self.size != data.size:
+            data = data[start : start + self.size]
+        return data if self.ndim == 1 else data.reshape(self.shape)
 
     # ------------------------------------------------------------ views: no kernel
 

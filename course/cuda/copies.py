@@ -26,12 +26,12 @@ def upload(array: np.ndarray, buffer: Buffer) -> None:
         buffer.bounds = int(array.min()), int(array.max())
 
 
-def download(flat: Any) -> np.ndarray:
-    """A numpy array with the numbers of a device array of one axis; the copy is noted.
+def download(array: Any) -> np.ndarray:
+    """A numpy array with the numbers of a CudaArray that has one axis; the copy is noted.
 
     The host waits here until the device has done all that it was asked before.
     """
-    if not flat.size:
-        return np.empty(0, flat.dtype)
-    note_copy("to the host", flat.size * flat.dtype.itemsize)
-    return flat.copy_to_host()
+    if not array.size:
+        return np.empty(0, array.dtype)
+    note_copy("to the host", array.nbytes)
+    return array.device.copy_to_host()

@@ -93,15 +93,23 @@ def note_copy(direction: str, n_bytes: int) -> None:
 
 
 def launch(kernel: Any, grid: int | tuple, block: int | tuple, *arguments: Any) -> None:
-    """Launch a kernel, and write it down. A grid without blocks is no launch: there is nothing to do."""
+    """Launch a kernel, and write it down. A grid without blocks is no launch: there is nothing to do.
+
+    Args:
+        kernel: of numba.cuda's.
+        grid: how many blocks.
+        block: how many threads in each.
+        arguments: what the kernel takes. Of a CudaArray, which must be dense, it gets the device array.
+    """
     grid = grid if isinstance(grid, tuple) else (grid,)
     block = block if isinstance(block, tuple) else (block,)
     if 0 in grid:
         return
+    unwrapped = [x.device if hasattr(x, "layout") else x for x in arguments]
     for log in _logs:
-        n_bytes = sum(getattr(x, "nbytes", 0) for x in arguments if hasattr(x, "ndim") and x.ndim)
+        n_bytes = sum(x.nbytes for x in unwrapped if getattr(x, "ndim", 0))
         log.launches.append(Launch(kernel.__name__, grid, block, n_bytes))
-    kernel[grid, block](*arguments)
+    kernel[grid, block](*unwrapped)
 
 
 def launch_for_each(kernel: Any, n: int, *arguments: Any) -> None:
