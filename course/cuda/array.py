@@ -57,6 +57,11 @@ class CudaArray(Operators):
         return self.size * self.dtype.itemsize
 
     @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Of integers, the smallest and the largest of the buffer, if the host knows them."""
+        return self.buffer.bounds
+
+    @property
     def strides(self) -> tuple[int, ...]:
         """For each axis how far apart neighbours lie, counted in numbers."""
         return self.layout.strides

@@ -13,12 +13,11 @@ def get(x: Any, index: Any) -> Any:
     index = as_tuple(index)
     if is_basic(index):
         return x.cut(index)
-    if is_rows(x, index):
-        rows = index[0]
+    rows = row_numbers(x, index)
+    if rows is not None:
         out = x.new((*rows.shape, *x.shape[1:]), x.dtype)
         n, width = rows.size, out.size // max(rows.size, 1)
-        table = x.dense(len(x), width)
-        launch_for_each(gather_rows, out.size, table, rows.dense(n), out.dense(n, width))
+        launch_for_each(gather_rows, out.size, x.dense(len(x), width), rows.flat, out.dense(n, width))
         return out
     places = places_of(x, index)
     out = x.new(places.shape, x.dtype)
@@ -59,12 +58,23 @@ def is_basic(index: tuple) -> bool:
     )
 
 
-def is_rows(x: Any, index: tuple) -> bool:
-    """Whether whole rows are chosen by integers of the device that the host knows to be in range."""
-    if len(index) != 1 or not isinstance(index[0], type(x)) or not x.shape:
-        return False
-    bounds = index[0].buffer.bounds
-    return bounds is not None and bounds[0] >= 0 and bounds[1] < len(x)
+def row_numbers(x: Any, index: tuple) -> Any:
+    """If whole rows are chosen by integers: which, on the device. Else None.
+
+    Integers that are on the device already serve if the host knows their bounds: else they might be negative, or
+    name a row that is not there.
+    """
+    if len(index) != 1 or not x.shape or index[0] is Ellipsis:
+        return None
+    rows = index[0]
+    if isinstance(rows, type(x)):
+        bounds = rows.buffer.bounds
+        return rows if bounds and bounds[0] >= 0 and bounds[1] < len(x) else None
+    if rows.dtype.kind not in "iu" or not rows.size:
+        return None
+    if not -len(x) <= rows.min() <= rows.max() < len(x):
+        raise IndexError(f"indices from {rows.min()} to {rows.max()} in an axis of length {len(x)}")
+    return x.from_numpy(rows % len(x))
 
 
 def places_of(x: Any, index: tuple) -> Any:
