@@ -26,7 +26,7 @@ CALLS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "assert_true": ("condition, hint", 1, ()),
     "assert_raises": ("error, function, and its arguments", 2, ()),
     "assert_gradients": ("function, and its inputs", 2, ("rtol",)),
-    "assert_clean": ("report", 1, ()),
+    "assert_clean": ("the report", 1, ()),
 }
 GUESSED = (0, 1)  # and so 0.0, 1.0, False and True
 WHY = "a check whose expected values can all be seen can be passed by writing them down"
@@ -92,7 +92,8 @@ def _problem(call: ast.Call, helper: str) -> str:
     takes_more = helper in ("assert_raises", "assert_gradients")
     plain = call.args[:needed] if takes_more else call.args
     if len(plain) < needed or any(isinstance(x, ast.Starred) for x in plain):
-        return f"{words} come first, and without their names"
+        come, their = ("come", "their names") if "," in words else ("comes", "its name")
+        return f"{words} {come} first, and without {their}"
     hints = [k.value for k in call.keywords if k.arg == "hint"]
     if helper == "assert_true":
         hints += call.args[1:]

@@ -169,7 +169,7 @@ def test_refused(build, text, at, says):
 HIDDEN = "### BEGIN HIDDEN TESTS\n{}\n### END HIDDEN TESTS"
 GOOD = HIDDEN.format("assert_close(lerp(7.0, 9.0, 0.5), 8.0)")
 SEEN = "assert_close(lerp(1.0, 2.0, 0.5), 1.5)"
-ALL = "assert_close, assert_equal, assert_gradients, assert_raises, assert_true"
+ALL = "assert_clean, assert_close, assert_equal, assert_gradients, assert_raises, assert_true"
 
 
 def with_check(source):
@@ -219,6 +219,8 @@ def test_checks_that_can_be_graded(build, check):
         (f"assert_equal(lerp(1.0, 2.0, 0.5), 1.5, rtol=1e-6)\n{GOOD}", "assert_equal", "it has no option 'rtol'"),
         (f"def look():\n    for t in (0.0, 1.0):\n        assert_close(lerp(2.0, 2.0, t), 2.0)\n\n\nlook()\n{GOOD}", "        assert_close", "cannot be called inside 'look'"),
         (f"class A:\n    def f(self):\n        assert_raises(TypeError, lerp, 1)\n\n\nA().f()\n{GOOD}", "        assert_raises", "cannot be called inside 'f'"),
+        (f"assert_clean()\n{GOOD}", "assert_clean", "the report comes first, and without its name"),
+        (HIDDEN.format("from numba import cuda\n\n\n@cuda.jit\ndef k(x):\n    x[0] = lerp(7.0, 9.0, 0.5)\n\n\nassert_close(lerp(7.0, 9.0, 0.5), 8.0)"), "def k", "a kernel stands above the hidden part"),
         (SEEN, SEEN, "it has no hidden part"),
         (f"{GOOD}\n{SEEN}", SEEN, "the hidden part comes last"),
         (f"{GOOD}\n{GOOD.replace('7.0', '7')}", "### BEGIN HIDDEN TESTS\nassert_close(lerp(7,", "one hidden part at most"),

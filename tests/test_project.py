@@ -47,6 +47,21 @@ def test_arrows_point_one_way(path):
         assert used <= {"learn"}
 
 
+def test_functions_beside_kernels_have_types():
+    """mypy lets course.cuda be without annotations, for its kernels' sake."""
+    for path in sorted((ROOT / "course" / "cuda").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            if any("cuda.jit" in ast.unparse(x) for x in node.decorator_list):
+                continue
+            bare = [a.arg for a in node.args.args if a.annotation is None]
+            place = f"{path.name}: {node.name}"
+            assert node.returns is not None, f"{place} says nothing of what it returns"
+            assert set(bare) <= {"self", "cls"}, f"{place}: {bare}"
+
+
 def test_every_package_has_its_place():
     found = {p.name for p in (ROOT / "course").iterdir() if p.is_dir() and p.name[0] != "_"}
     assert found <= set(UNITS) | TOOLS | {"learn"}

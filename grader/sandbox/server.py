@@ -46,10 +46,19 @@ def preload(with_numba: bool) -> None:
         if not info.name.startswith(TOOLS):
             importlib.import_module(info.name)
     if with_numba:
-        import numba
+        import numba.cuda
         import numpy as np
 
+        from course.kernellab import forget_compiled, watch
+
         numba.njit(lambda numbers: numbers.sum())(np.ones(2))
+
+        @numba.cuda.jit
+        def kernel(numbers: Any) -> None:
+            numbers[0] = 1.0
+
+        watch(kernel[1, 1], np.ones(2, np.float32))  # the first check of types takes a second
+        forget_compiled()
     make_shell()
 
 
