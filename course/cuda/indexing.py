@@ -17,7 +17,9 @@ def get(x: Any, index: Any) -> Any:
     if rows is not None:
         out = x.new((*rows.shape, *x.shape[1:]), x.dtype)
         n, width = rows.size, out.size // max(rows.size, 1)
-        launch_for_each(gather_rows, out.size, x.dense(len(x), width), rows.flat, out.dense(n, width))
+        launch_for_each(
+            gather_rows, out.size, x.dense(len(x), width), rows.flat, out.dense(n, width)
+        )
         return out
     places = places_of(x, index)
     out = x.new(places.shape, x.dtype)
@@ -47,13 +49,16 @@ def add_at(shape: Any, index: Any, values: Any) -> Any:
 
 
 def as_tuple(index: Any) -> tuple:
+    """The index as a tuple with a part for each axis."""
     return index if isinstance(index, tuple) else (index,)
 
 
 def is_basic(index: tuple) -> bool:
     """Whether a view is enough."""
     return all(
-        part is None or part is Ellipsis or (isinstance(part, int | slice) and not isinstance(part, bool))
+        part is None
+        or part is Ellipsis
+        or (isinstance(part, int | slice) and not isinstance(part, bool))
         for part in index
     )
 

@@ -176,3 +176,19 @@ def as_array(x: Any, other: Any) -> Any:
     elif dtype == BOOL and not isinstance(x, bool | np.bool_):
         dtype = INT
     return other.constant(x.item() if isinstance(x, np.generic | np.ndarray) else x, dtype)
+
+
+def unary(fn: Any) -> Any:
+    """A function of the table: fn of each element of an array."""
+    return named(lambda x: map_array(fn, x), fn)
+
+
+def pairwise(fn: Any) -> Any:
+    """A function of the table: fn of two elements at a time, of arrays or numbers."""
+    return named(lambda a, b: binary(fn, a, b), fn)
+
+
+def named(function: Any, fn: Any) -> Any:
+    """The function, with the name and the docstring of a device function."""
+    function.__name__, function.__doc__ = fn.__name__, fn.__doc__
+    return function

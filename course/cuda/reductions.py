@@ -1,49 +1,16 @@
 """Sums, maxima, minima along axes: kernels that make one number of many, made from a device function."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import cuda, float32
+from numba import cuda
 
 from course.cuda import functions
 from course.cuda.elementwise import made
 from course.cuda.record import THREADS, launch, launch_for_each
+from course.cuda.row_reduction import row_kernel
 from course.tensor.shapes import normalise_axes
-
-
-def row_kernel(fn: Any) -> Any:
-    """A kernel that combines each row of a matrix to one number: a block for each row.
-
-    Each thread combines every THREADS-th number of the row. What they have is combined in shared memory,
-    in pairs: of n partial results, the first half takes on the second, until there is one.
-
-    Args:
-        fn: a device function of two elements, such as add.
-
-    Returns:
-        A kernel (x, start, out): x is (n_rows, width), out (n_rows,), start what no numbers give, such as 0.
-        Launched with n_rows blocks of THREADS threads.
-    """
-
-    @cuda.jit
-    def rows(x, start, out):
-        partial = cuda.shared.array(THREADS, float32)
-        row, t = cuda.blockIdx.x, cuda.threadIdx.x
-        total = start
-        for column in range(t, x.shape[1], THREADS):
-            total = fn(total, x[row, column])
-        partial[t] = total
-        cuda.syncthreads()
-        half = THREADS // 2
-        while half > 0:
-            if t < half:
-                partial[t] = fn(partial[t], partial[t + half])
-            cuda.syncthreads()
-            half //= 2
-        if t == 0:
-            out[row] = partial[0]
-
-    return rows
 
 
 def column_kernel(fn: Any) -> Any:
@@ -131,19 +98,23 @@ def reduce_array(what: Reduction, x: Any, axis: Any, keepdims: bool) -> Any:
         result = combine(what, result, axes[start], axes[end - 1] + 1)
         end = start
     kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
-    return result.reshape(kept if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axes))
+    return result.reshape(
+        kept if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axes)
+    )
 
 
 def combine(what: Reduction, x: Any, first: int, last: int) -> Any:
     """Combine over the axes from first to before last, which stay with length 1."""
-    shape = x.shape
-    outer, length, inner = (int(np.prod(part, dtype=int)) for part in (shape[:first], shape[first:last], shape[last:]))
-    out = x.new((*shape[:first], *[1] * (last - first), *shape[last:]), x.dtype)
+    before, between, after = x.shape[:first], x.shape[first:last], x.shape[last:]
+    outer, length, inner = math.prod(before), math.prod(between), math.prod(after)
+    out = x.new((*before, *[1] * len(between), *after), x.dtype)
     start = start_of(what, x.dtype)
     if inner == 1 and x.dtype == np.float32:
-        launch(named(row_kernel, what), outer, THREADS, x.dense(outer, length), start, out.flat)
+        kernel = named(row_kernel, what)
+        launch(kernel, outer, THREADS, x.dense(outer, length), start, out.flat)
     else:
-        launch_for_each(named(column_kernel, what), out.size, x.dense(outer, length, inner), start, out.flat)
+        kernel = named(column_kernel, what)
+        launch_for_each(kernel, out.size, x.dense(outer, length, inner), start, out.flat)
     return out
 
 
@@ -155,17 +126,29 @@ def start_of(what: Reduction, dtype: np.dtype) -> Any:
     return dtype.type(limits.min if what is MAX else limits.max)
 
 
-def first_array(better: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
-    """Where along an axis the best element is; without an axis, as if flattened."""
-    kept = (1,) * x.ndim
-    if axis is None:
-        x, axis = x.reshape(-1), 0
-    else:
-        kept = tuple(1 if a == axis else n for a, n in enumerate(x.shape))
-    outer, inner = (int(np.prod(part, dtype=int)) for part in (x.shape[:axis], x.shape[axis + 1 :]))
-    out = x.new((*x.shape[:axis], *x.shape[axis + 1 :]), np.int64)
-    launch_for_each(made(first_kernel, better), out.size, x.dense(outer, x.shape[axis], inner), out.flat)
-    return out.reshape(kept) if keepdims else out
+def reduction(what: Reduction) -> Any:
+    """A function of the table: it combines over one axis, several, or all."""
+
+    def function(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        return reduce_array(what, x, axis, keepdims)
+
+    return function
+
+
+def first_place(better: Any) -> Any:
+    """A function of the table: where along an axis the best element is; without an axis, as if flattened."""
+
+    def function(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+        kept = (1,) * x.ndim if axis is None else (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+        if axis is None:
+            x, axis = x.reshape(-1), 0
+        outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 :])
+        out = x.new((*x.shape[:axis], *x.shape[axis + 1 :]), np.int64)
+        kernel, columns = made(first_kernel, better), x.dense(outer, x.shape[axis], inner)
+        launch_for_each(kernel, out.size, columns, out.flat)
+        return out.reshape(kept) if keepdims else out
+
+    return function
 
 
 def named(factory: Any, what: Reduction) -> Any:
