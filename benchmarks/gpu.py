@@ -5,6 +5,7 @@ Its parts:
     launch     how long it takes to start a kernel that does nothing, with 0 to 4 arrays
     copies     bandwidth from host to device and back, from pageable and from pinned memory
     peaks      bandwidth of the GPU's memory and of shared memory; float32 operations a second
+    course     the course's kernels: their share of a copy's bandwidth, of cuBLAS, of PyTorch's attention
     kernels    each right kernel of the tests: the GPU against the expected result and the lab's
     sanitizer  each right and each wrong kernel of the tests: compute-sanitizer against lab.check
 
@@ -424,6 +425,29 @@ def clock_limits(device: Any) -> dict[str, float]:
     return {key: value for key, value in out.items() if value > 0}
 
 
+# ----------------------------------------------------------------------------------------- course
+
+
+def course(options: argparse.Namespace) -> Part:
+    """The kernels of `course.cuda` against what the hardware and its libraries reach."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    from benchmarks import gpu_course
+
+    part = Part("The course's kernels")
+    found, part.notes = gpu_course.course(seconds)
+    part.notes.insert(0, "A share of 1 is as fast as the peer; goals are those of the course.")
+    rows: list[tuple[str, ...]] = []
+    for one in found:
+        goal = f"{one.goal:.0%}" if one.goal else ""
+        rows.append((one.what, one.speed, f"{one.share:.0%}", one.peer, goal))
+        if one.share < one.goal:
+            part.findings.append(f"{one.what}: {one.share:.0%} of {one.peer}, goal {goal}")
+    head = ("kernel", "speed", "share", "of", "goal")
+    part.tables.append(Table("Against the hardware", head, rows))
+    return part
+
+
 # ---------------------------------------------------------------------------------------- kernels
 
 
@@ -836,6 +860,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Part]] = {
     "launch": launch,
     "copies": copies,
     "peaks": peaks,
+    "course": course,
     "kernels": kernels,
     "sanitizer": sanitizer,
 }
