@@ -212,7 +212,9 @@ class CudaArray(Operators):
             raise IndexError(f"{n_axes} indices for an array of shape {self.shape}")
         if not any(part is Ellipsis for part in index):
             index = (*index, Ellipsis)
-        layout, axis, gone, added = self.layout, 0, [], []
+        layout, axis = self.layout, 0
+        gone: list[int] = []
+        added: list[int] = []
         for part in index:
             if part is None:
                 added.append(axis - len(gone) + len(added))

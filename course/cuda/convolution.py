@@ -14,6 +14,7 @@ Pair = tuple[int, int]
 
 
 def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """The pixels under each position of the window in a column: (n, channels * kh * kw, out_h * out_w)."""
     n, channels, height, width = x.shape
     out_h = window_count(height, kernel[0], stride[0], padding[0])
     out_w = window_count(width, kernel[1], stride[1], padding[1])
@@ -27,6 +28,7 @@ def im2col(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
 def col2im(
     columns: Array, shape: Sequence[int], kernel: Pair, stride: Pair, padding: Pair
 ) -> Array:
+    """Every column's numbers added back to their pixels."""
     n, channels, height, width = shape
     out_h = window_count(height, kernel[0], stride[0], padding[0])
     out_w = window_count(width, kernel[1], stride[1], padding[1])
@@ -37,6 +39,7 @@ def col2im(
 
 
 def max_pool2d(x: Array, kernel: Pair, stride: Pair) -> tuple[Array, Array]:
+    """The largest number of each window, and where in the window it was."""
     n, channels, height, width = x.shape
     out_h = window_count(height, kernel[0], stride[0], 0)
     out_w = window_count(width, kernel[1], stride[1], 0)
@@ -51,6 +54,7 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair) -> tuple[Array, Array]:
 def max_pool2d_backward(
     place: Array, grad: Array, shape: Sequence[int], kernel: Pair, stride: Pair
 ) -> Array:
+    """Each gradient at the pixel that was the largest."""
     dx = CudaArray.new(tuple(shape), grad.dtype)
     launch_for_each(
         images.max_pool2d_backward, dx.size, place.dense(), grad.dense(), stride, kernel, dx.dense()

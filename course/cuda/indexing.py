@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from course.cuda.move import gather, gather_rows, scatter, scatter_add
+from course.cuda.embedding import embedding
+from course.cuda.move import gather, scatter, scatter_add
 from course.cuda.record import launch_for_each
 
 
@@ -17,9 +18,7 @@ def get(x: Any, index: Any) -> Any:
     if rows is not None:
         out = x.new((*rows.shape, *x.shape[1:]), x.dtype)
         n, width = rows.size, out.size // max(rows.size, 1)
-        launch_for_each(
-            gather_rows, out.size, x.dense(len(x), width), rows.flat, out.dense(n, width)
-        )
+        launch_for_each(embedding, out.size, x.dense(len(x), width), rows.flat, out.dense(n, width))
         return out
     places = places_of(x, index)
     out = x.new(places.shape, x.dtype)

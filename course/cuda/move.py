@@ -64,15 +64,6 @@ def scatter_add(values, places, x):
         cuda.atomic.add(x, places[i], values[i])
 
 
-@cuda.jit
-def gather_rows(table, indices, out):
-    """out[n, j] = table[indices[n], j]: a thread for each element of out, (n, width)."""
-    i = cuda.grid(1)
-    if i < out.size:
-        n, j = i // out.shape[1], i % out.shape[1]
-        out[n, j] = table[indices[n], j]
-
-
 def move_array(x: Any, out: Any) -> None:
     """Write x's elements into out, of the same shape, whatever their layouts and dtypes."""
     shape, (strides, out_strides) = merged([x.layout, out.layout])
