@@ -76,7 +76,6 @@ argmin = first_place(functions.is_smaller)
 
 # ---------------------------------------------------------------- kernels with a module of their own
 
-matmul = multiply
 where = select
 getitem = get
 assign = put
@@ -130,6 +129,13 @@ def copy(x: Array) -> Array:
 def cast(x: Array, dtype: Any) -> Array:
     """The same numbers in another dtype; a copy also if it is the same."""
     return x.astype(dtype)
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """a @ b, by numpy's rules; of real numbers only."""
+    if a.dtype != np.float32 or b.dtype != np.float32:
+        raise NoKernel(f"matmul of {a.dtype} and {b.dtype}")
+    return multiply(a, b)
 
 
 def concatenate(arrays: Sequence[Array], axis: int = 0) -> Array:

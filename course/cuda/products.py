@@ -10,25 +10,36 @@ from course.tensor.shapes import broadcast_shapes
 
 
 def multiply(a: Any, b: Any) -> Any:
-    """a @ b, by numpy's rules (see `product_shape`).
+    """a @ b, by numpy's rules (see `product_shape`), in one launch of a kernel for products.
 
-    A vector is made a matrix, a batch is stretched, and what does not lie in reading order is copied: that
-    takes n^2 steps where the product takes n^3.
+    A vector becomes a matrix of one row (on the left) or one column (on the right). Two matrices go to
+    `matmul_blocked`. All else is a batch: both batches are stretched to the one that they have together, its axes
+    become one, and `matmul_batched` takes (size, n, k), (size, k, m) and the result as (size, n, m).
+
+    The kernels want arrays in reading order, `x.dense(*shape)`, which copies what lies otherwise: about
+    n^2 steps beside the product's n^3.
+
+    Args:
+        a: a CudaArray of float32.
+        b: a CudaArray of float32.
+
+    Returns:
+        A new CudaArray of the shape that `product_shape` gives.
     """
     shape = product_shape(a.shape, b.shape)
-    a = a.expand_dims(0) if a.ndim == 1 else a
-    b = b.expand_dims(1) if b.ndim == 1 else b
-    n, k, m = a.shape[-2], a.shape[-1], b.shape[-1]
+    if a.ndim == 1:
+        a = a.expand_dims(0)
+    if b.ndim == 1:
+        b = b.expand_dims(1)
+    (n, k), m = a.shape[-2:], b.shape[-1]
     out = a.new(shape, a.dtype)
-    if k == 0:
-        return a.full(shape, 0, a.dtype)
     grid, block = blocked_launch(n, m)
     if a.ndim == 2 and b.ndim == 2:
         launch(matmul_blocked, grid, block, a.dense(), b.dense(), out.dense(n, m))
         return out
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     size = math.prod(batch)
-    a = a.broadcast_to((*batch, n, k)).dense(size, n, k)
-    b = b.broadcast_to((*batch, k, m)).dense(size, k, m)
-    launch(matmul_batched, (*grid, size), block, a, b, out.dense(size, n, m))
+    left = a.broadcast_to((*batch, n, k)).dense(size, n, k)
+    right = b.broadcast_to((*batch, k, m)).dense(size, k, m)
+    launch(matmul_batched, (*grid, size), block, left, right, out.dense(size, n, m))
     return out
