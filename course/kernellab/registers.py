@@ -45,7 +45,9 @@ def in_registers(body: Body, arrays: list[Memory]) -> tuple[Body, set[int]]:
     while small:
         known = _Uses(small)
         known.walk(body, {})
-        bad = known.unfit | {a for loop, of in known.loops.items() for a in of if not _fit(loop, body)}
+        bad = known.unfit | {
+            a for loop, of in known.loops.items() for a in of if not _fit(loop, body)
+        }
         if not bad:
             break
         small = {a: shape for a, shape in small.items() if a not in bad}
@@ -115,7 +117,7 @@ class _Uses:
                 values = _counter(loop) or range(0)
             else:
                 values = range(-1, 0)  # not known
-            if values and not (0 <= min(values) and max(values) < length):
+            if values and not (min(values) >= 0 and max(values) < length):
                 self.unfit.add(array)
 
 

@@ -1422,7 +1422,7 @@ def _count_indices(tensor: Tensor, n: int, name: str, ignored: int | None = None
     if tensor.dtype.kind not in "iu":
         raise TypeError(f"{name} needs integers, and these have dtype {tensor.dtype}; try .long()")
     bounds = getattr(tensor._data, "bounds", None)  # some devices know them, and need not copy
-    if bounds and 0 <= bounds[0] and bounds[1] < n and (ignored is None or not 0 <= ignored < n):
+    if bounds and bounds[0] >= 0 and bounds[1] < n and (ignored is None or not 0 <= ignored < n):
         return tensor.numel()
     indices = tensor.numpy()
     # read as unsigned, a negative number is huge: one look finds both kinds of wrong ones
