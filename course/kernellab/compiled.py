@@ -227,8 +227,8 @@ def split_source(
     for i, memory in enumerate(flat.locals):
         shape = list(map(str, memory.shape))
         shape = [*shape, "_threads"] if i in split.registers else ["_threads", *shape]
-        dtype = _dtype(memory.dtype)
-        lines.append(f"_all_local{i} = _np.empty(({', '.join(shape)},), _np.{dtype})")
+        kind = _dtype(memory.dtype)
+        lines.append(f"_all_local{i} = _np.empty(({', '.join(shape)},), _np.{kind})")
     changed = [p for p in flat.kernel.params if p in split.known.assigned]
     lines += [f"_given_{p} = {p}" for p in changed]
     body: list[str] = ["_thread = 0"]

@@ -45,7 +45,9 @@ def in_registers(body: Body, arrays: list[Memory]) -> tuple[Body, set[int]]:
     while small:
         known = _Uses(small)
         known.walk(body, {})
-        bad = known.unfit | {a for loop, of in known.loops.items() for a in of if not _fit(loop, body)}
+        bad = known.unfit | {
+            a for loop, of in known.loops.items() for a in of if not _fit(loop, body)
+        }
         if not bad:
             break
         small = {a: shape for a, shape in small.items() if a not in bad}
@@ -64,9 +66,9 @@ def _counter(node: ast.AST) -> range | None:
     call = node.iter
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
         return None
-    numbers = [a.value for a in call.args if isinstance(a, ast.Constant)]
-    whole = all(type(n) is int for n in numbers) and len(numbers) == len(call.args)
-    if call.func.id != "range" or not whole or 0 in numbers[2:]:
+    values = [a.value for a in call.args if isinstance(a, ast.Constant)]
+    numbers = [n for n in values if isinstance(n, int)]
+    if call.func.id != "range" or len(numbers) != len(call.args) or 0 in numbers[2:]:
         return None
     return range(*numbers)
 
@@ -115,7 +117,7 @@ class _Uses:
                 values = _counter(loop) or range(0)
             else:
                 values = range(-1, 0)  # not known
-            if values and not (0 <= min(values) and max(values) < length):
+            if values and not (min(values) >= 0 and max(values) < length):
                 self.unfit.add(array)
 
 
