@@ -73,7 +73,7 @@ def test_each_kernel_moves_less():
     n = TILE
     reports = {}
     for kernel in KERNELS:
-        arrays = batched(kernel, *matrices(m=n, k=n, n=n))
+        arrays = batched(kernel, *matrices(m=n, k=SIDE, n=n))
         reports[kernel] = lab.watch(kernel[launch(kernel, n, n)], *arrays, orders=["forward"])
     naive, coalesced, tiled, blocked = reports.values()
     assert naive.coalescing < 0.2
@@ -83,7 +83,7 @@ def test_each_kernel_moves_less():
     assert blocked.most_reads("a") == blocked.most_reads("b") == 1
     assert tiled.bank_ways == blocked.bank_ways == 1
     for report, tile in zip(reports.values(), (1, 1, SIDE, TILE)):
-        assert report.bytes() == bytes_moved(n, n, n, tile)
+        assert report.bytes() == bytes_moved(n, SIDE, n, tile)
 
 
 @pytest.mark.parametrize("kernel", [matmul_tiled, matmul_blocked], ids=name)

@@ -125,6 +125,7 @@ def matmul_blocked(a, b, out):
 
     They are SIDE apart, so that neighbouring threads work on neighbouring columns: thread (x, y) of a block
     has the rows y, y + SIDE, y + 2 SIDE ... of the block's square, and the columns x, x + SIDE, ...
+    For each k, a thread reads PER elements of one tile and PER of the other one, once, and adds PER x PER products.
 
     Args:
         a: (batch, m, k), float32.
@@ -135,18 +136,22 @@ def matmul_blocked(a, b, out):
     """
     left = cuda.shared.array((TILE, SIDE), float32)
     right = cuda.shared.array((SIDE, ROW), float32)
+    across = cuda.local.array(PER, float32)
     sums = cuda.local.array((PER, PER), float32)
     x, y, z = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockIdx.z
     row, column = cuda.blockIdx.y * TILE + y, cuda.blockIdx.x * TILE + x
     for i in range(PER):
         for j in range(PER):
             sums[i, j] = float32(0)
-    for start in range(0, a.shape[2], SIDE):
-        load_tiles(a, b, start, left, right)
+    for step in range(0, a.shape[2], SIDE):
+        load_tiles(a, b, step, left, right)
         for k in range(SIDE):
+            for j in range(PER):
+                across[j] = right[k, x + SIDE * j]
             for i in range(PER):
+                down = left[y + SIDE * i, k]
                 for j in range(PER):
-                    sums[i, j] += left[y + SIDE * i, k] * right[k, x + SIDE * j]
+                    sums[i, j] += down * across[j]
         cuda.syncthreads()  # nobody needs the tiles any more
     for i in range(PER):
         for j in range(PER):
