@@ -46,6 +46,8 @@ def array(*shape: int) -> Any:
 
 def memory_bound() -> Iterator[tuple[str, Callable[[], Any], int]]:
     """Kernels whose speed is memory's: (name, launch, the fewest bytes that it must move)."""
+    from course.cuda.transpose import transpose_padded
+
     from course.cuda.adamw import adamw
     from course.cuda.block import THREADS
     from course.cuda.cross_entropy import cross_entropy
@@ -53,7 +55,6 @@ def memory_bound() -> Iterator[tuple[str, Callable[[], Any], int]]:
     from course.cuda.gelu import bias_gelu
     from course.cuda.layernorm import layer_norm, layer_norm_backward
     from course.cuda.softmax import softmax_backward, softmax_online, softmax_three_pass
-    from course.cuda.transpose import transpose_padded
 
     x, y, out = array(ROWS, WIDTH), array(ROWS, WIDTH), array(ROWS, WIDTH)
     turned = cuda.device_array((WIDTH, ROWS), np.float32)

@@ -77,7 +77,10 @@ def splice(cell: str, answer: str, within: str | None = None) -> str:
             extra.append(text)
         elif node.name not in places:
             if node.name.startswith("_") and not node.name.startswith("__"):
-                extra.append(text)  # a helper of the answer's own
+                decorators = [decorator.lineno for decorator in node.decorator_list]
+                first = min([node.lineno, *decorators]) - 1
+                helper = answer.splitlines()[first : node.end_lineno]
+                extra.append("\n".join(helper))  # a helper of the answer's own
                 continue
             raise LiftError(
                 f"the exercise has no {node.name!r}; a helper's name begins with an underscore"

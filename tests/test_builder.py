@@ -273,6 +273,16 @@ def test_lift_leaves_methods_out_and_marks_holes():
         lift("course.micrograd.engine.Value", ["nothing"])
 
 
+def test_splice_keeps_the_decorators_of_helpers():
+    cell = "@double\ndef f():\n    return 1\n"
+    answer = "def _one():\n    return 1  # why\n\n\n@double\ndef _two():\n    return 1\n\n\n@double\ndef f():\n    return _two() + 1\n"
+    spliced = splice(cell, answer)
+    namespace = {"double": lambda f: lambda: 2 * f()}
+    exec(spliced, namespace)
+    assert namespace["f"]() == 6
+    assert "# why" in spliced and spliced.count("@double") == 2
+
+
 def test_splice():
     cell = "@deco\ndef f(x):\n    return 1\n\n\nclass C:\n    def g(self):\n        return 2\n"
     spliced = splice(

@@ -69,7 +69,10 @@ def test_help_has_an_example():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--only", "lunch"], "no part 'lunch': choose from launch, copies, peaks, course, kernels"),
+        (
+            ["--only", "lunch"],
+            "no part 'lunch': choose from launch, copies, peaks, course, kernels",
+        ),
         (["--only", ""], "no part ''"),
         (["--one", "nobody"], "which kernel is 'nobody'? There is none."),
         (["--one", "device_function_called_twice"], "more than one: clean:device"),

@@ -1,5 +1,6 @@
 """Kernels as exercises: holes in the machine's kernels, what fits, and how checks see a launch."""
 
+import linecache
 import sys
 import types
 
@@ -10,6 +11,7 @@ from test_checks import run
 from test_judge import judge_of, sent
 
 from course import kernellab as lab
+from course.kernellab.program import program
 from course.learn import LessonError, assert_clean, exercise, holes, lesson
 from course.learn.checks import faults_of
 from course.learn.holes import NotYetWritten, forget, restore
@@ -211,3 +213,28 @@ def test_a_check_shows_its_kernel_with_the_decorator():
         "@cuda.jit\ndef k(x):\n    x[0] = 1\nassert_close(f(k), 2.0)", cuda=cuda, f=lambda k: 1.0
     )
     assert "    @cuda.jit\n    def k(x):" in message
+
+
+def test_a_kernel_that_is_defined_again_is_known():
+    """Cells run again and again; typing and compiling are done once for the same words."""
+    source = (
+        "from numba import cuda\nSTEP = {}\n\n\n@cuda.jit(device=True)\ndef up(a):\n    return a + {}\n\n\n"
+        "@cuda.jit\ndef k(x):\n    x[0] = up(x[0]) * STEP\n"
+    )
+
+    def define(step, add):
+        text = source.format(step, add)
+        name = "<cell again>"
+        linecache.cache[name] = len(text), None, text.splitlines(keepends=True), name
+        namespace = {}
+        exec(compile(text, name, "exec"), namespace)
+        return namespace["k"]
+
+    first = define(2, 3)
+    assert program(define(2, 3)) is program(first)
+    assert program(define(3, 3)) is not program(first)  # another constant
+    assert program(define(2, 4)) is not program(first)  # another device function
+    for step, add in ((2, 3), (3, 3), (2, 4), (2, 3)):
+        x = np.ones(1, np.float32)
+        define(step, add)[1, 1](x)
+        assert x[0] == (1 + add) * step

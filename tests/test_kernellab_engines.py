@@ -1121,3 +1121,36 @@ def test_numbers_as_arguments_have_their_types(flag):
     wide = float(single)
     expected = [0.1 * wide, wide * 3, wide * 7, 2.0**40, flag + 7, wide if flag else 0.1]
     np.testing.assert_array_equal(actual, [*expected, wide / 7, 3 * 0.1])
+
+
+@cuda.jit(device=True)
+def largest_in_block(value):
+    partial = cuda.shared.array(8, float32)
+    t = cuda.threadIdx.x
+    partial[t] = value
+    cuda.syncthreads()
+    half = 4
+    while half > 0:
+        if t < half:
+            partial[t] = max(partial[t], partial[t + half])
+        cuda.syncthreads()
+        half //= 2
+    return partial[0]
+
+
+@cuda.jit
+def below_the_largest_of_the_row(x, out):
+    row, t = cuda.blockIdx.x, cuda.threadIdx.x
+    peak = float32(-math.inf)
+    for column in range(t, x.shape[1], 8):
+        peak = max(peak, x[row, column])
+    peak = largest_in_block(peak)
+    for column in range(t, x.shape[1], 8):
+        out[row, column] = x[row, column] - peak
+
+
+@pytest.mark.filterwarnings("error")
+def test_max_in_a_loop_with_barriers_compiles_without_warnings():
+    x = np.arange(18, dtype=np.float32).reshape(2, 9)
+    actual = everywhere(below_the_largest_of_the_row, 2, 8, x, np.zeros_like(x))
+    np.testing.assert_array_equal(actual[1], x - x.max(1, keepdims=True))

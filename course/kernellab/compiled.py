@@ -155,8 +155,8 @@ def _devices(flat: Flat, sites: set[int] | None) -> list[str]:
     return out
 
 
-def _allocate(label: str, memory: Memory, threads: str = "") -> ast.stmt:
-    shape = ", ".join([threads, *map(str, memory.shape)] if threads else map(str, memory.shape))
+def _allocate(label: str, memory: Memory) -> ast.stmt:
+    shape = ", ".join(map(str, memory.shape))
     return ast.parse(f"{label} = _np.empty(({shape},), _np.{_dtype(memory.dtype)})").body[0]
 
 
@@ -214,7 +214,7 @@ def split_source(
     head = HEADER + "\n\n" + "\n\n".join(_devices(flat, sites)) + "\n\n"
     if not flat.has_barriers:
         return head + _without_barriers(flat, bounds, block)
-    split = Split(flat, kinds)
+    split = Split(flat, kinds, registers=sites is not None)
     lines = [*_known_block(block), *shared_memory(flat.kernel)]
     lines.append("_threads = _blockDim_x * _blockDim_y * _blockDim_z")
     if any(n in ast.unparse(s) for s in flat.body for n in EXCHANGE):
@@ -225,7 +225,10 @@ def split_source(
     for variable, dtype in split.expanded.items():
         lines.append(f"_all_{variable} = _np.empty(_threads, _np.{_dtype(dtype)})")
     for i, memory in enumerate(flat.locals):
-        lines.append(ast.unparse(_allocate(f"_all_local{i}", memory, "_threads")))
+        shape = list(map(str, memory.shape))
+        shape = [*shape, "_threads"] if i in split.registers else ["_threads", *shape]
+        kind = _dtype(memory.dtype)
+        lines.append(f"_all_local{i} = _np.empty(({', '.join(shape)},), _np.{kind})")
     changed = [p for p in flat.kernel.params if p in split.known.assigned]
     lines += [f"_given_{p} = {p}" for p in changed]
     body: list[str] = ["_thread = 0"]

@@ -101,7 +101,7 @@ class Tally:
         cost.blocks, cost.followed, cost.threads = launch.blocks, followed, launch.threads
         cost.shared_bytes = shared
         report.traffic = dict(sorted(self.traffic.items()))
-        report.per_thread = dict(sorted(self.most.items()))
+        report.per_thread = Counter(dict(sorted(self.most.items())))
 
     def by_index(self, what: str, locate: Any) -> dict[str, dict[tuple[int, ...], int]]:
         """{array: {index: count}} of "reads" or "writes"; `locate` turns addresses into indices."""

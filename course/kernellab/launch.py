@@ -24,7 +24,7 @@ from course.kernellab.program import (
     ENGINES,
     Typed,
     argument_type,
-    forget_programs,
+    look_again,
     nothing,
     program,
 )
@@ -38,7 +38,7 @@ class State:
 
     on = False
     engine = os.environ.get("KERNELLAB_ENGINE", "auto")
-    generation = 0  # counted up when all is to be compiled anew
+    generation = 0  # counted up when all kernels are to be looked at anew
     said: ClassVar[set[tuple[str, str]]] = set()
 
 
@@ -130,9 +130,9 @@ def _known(kernel: Any) -> dict[tuple, list]:
 
 
 def forget_compiled() -> None:
-    """Let every kernel be read and compiled anew: a function that it calls may be another one now."""
+    """Look at each kernel anew when it is launched: a function that it calls may be another one now."""
     State.generation += 1
-    forget_programs()
+    look_again()
 
 
 def _key(value: Any) -> Any:

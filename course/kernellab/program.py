@@ -5,7 +5,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numba
 import numpy as np
@@ -14,6 +14,7 @@ from numba.core.errors import NumbaError
 
 from course.kernellab import compiled, python, runtime
 from course.kernellab.arithmetic import Counts
+from course.kernellab.content import content
 from course.kernellab.errors import OutOfBounds, Unsupported
 from course.kernellab.files import load
 from course.kernellab.flatten import WARP as WARP_LEVEL
@@ -63,22 +64,36 @@ class Program:
         return self.typed[found]
 
 
-_programs: dict[Callable, Program] = {}
+class _State:
+    by_function: ClassVar[dict[Callable, Program]] = {}
+    by_content: ClassVar[dict[Any, Program]] = {}
+
+
+MOST_PROGRAMS = 2000
+"""Programs that are kept, for kernels that are defined again and again."""
 
 
 def program(kernel: Any) -> Program:
-    """The program of a kernel: of what `@cuda.jit` made, or of a plain function."""
+    """The program of a kernel: of what `@cuda.jit` made, or of a plain function.
+
+    A kernel that is defined once more, in the same words, has the program of the first one.
+    """
     function = getattr(kernel, "py_func", kernel)
-    if function not in _programs:
+    known = _State.by_function.get(function)
+    if known is None:
         with _lock:
-            _programs.setdefault(function, Program(function))
-    return _programs[function]
+            key = content(function)
+            if len(_State.by_content) > MOST_PROGRAMS:
+                _State.by_content.clear()
+            known = _State.by_content.setdefault(key, Program(function))
+            _State.by_function[function] = known
+    return known
 
 
-def forget_programs() -> None:
-    """Forget all programs; kernels are read anew when they are launched next."""
+def look_again() -> None:
+    """Look for each kernel's program anew: a function that it calls may be another one now."""
     with _lock:
-        _programs.clear()
+        _State.by_function.clear()
 
 
 def argument_type(value: Any) -> types.Type:

@@ -5,6 +5,7 @@ execute one instruction together, and their 32 addresses are one *request*.
 """
 
 import html
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -243,7 +244,7 @@ class Report:
         arrays: {name: shape} of the arrays the kernel uses.
         spaces: {name: space} of the same.
         reads, writes: {array name: {index: how many times}}, over the followed blocks.
-        per_thread: {"global loads": the most that one thread did, ...}.
+        per_thread: {"global loads": the most that one thread did, ...}; 0 for what none did.
     """
 
     kernel: str
@@ -262,7 +263,7 @@ class Report:
     spaces: dict[str, str] = field(default_factory=dict)
     reads: dict[str, dict[tuple[int, ...], int]] = field(default_factory=dict)
     writes: dict[str, dict[tuple[int, ...], int]] = field(default_factory=dict)
-    per_thread: dict[str, int] = field(default_factory=dict)
+    per_thread: Counter[str] = field(default_factory=Counter)
 
     @property
     def ok(self) -> bool:

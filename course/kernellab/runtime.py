@@ -226,7 +226,7 @@ def _common(a: Any, b: Any) -> Any:
     return np.promote_types(*kinds).type
 
 
-@overload(smaller, inline="always", strict=False)
+@overload(smaller, strict=False)
 def _smaller(a: Any, b: Any) -> Any:
     kind = _common(a, b)
     if not issubclass(kind, np.floating):
@@ -239,7 +239,7 @@ def _smaller(a: Any, b: Any) -> Any:
     return pick
 
 
-@overload(larger, inline="always", strict=False)
+@overload(larger, strict=False)
 def _larger(a: Any, b: Any) -> Any:
     kind = _common(a, b)
     if not issubclass(kind, np.floating):

@@ -27,6 +27,7 @@ from numba.np import numpy_support
 from course.kernellab.errors import Unsupported
 from course.kernellab.flatten import Flat, is_barrier
 from course.kernellab.lower import assign, clone, expression, name, statements
+from course.kernellab.registers import in_registers
 from course.kernellab.uniform import THREAD_NAMES, Loop, Uniformity, has_barrier
 
 
@@ -61,12 +62,15 @@ class Split:
     Args:
         flat: the kernel.
         kinds: {variable: numba type}, None for a variable with several types.
+        registers: whether small local arrays become registers, which takes longer to compile.
 
     Raises:
         Unsupported: for what cannot be split, with the line and the reason.
     """
 
-    def __init__(self, flat: Flat, kinds: dict[str, types.Type | None]) -> None:
+    def __init__(
+        self, flat: Flat, kinds: dict[str, types.Type | None], registers: bool = True
+    ) -> None:
         self.flat = flat
         self.params = flat.kernel.params
         self.kinds = dict(kinds)
@@ -77,6 +81,9 @@ class Split:
         while body and isinstance(body[-1], ast.Return):
             body = body[:-1]
         body = self._unroll(body)
+        self.registers: set[int] = set()
+        if registers:
+            body, self.registers = in_registers(body, flat.locals)
         self.known = Uniformity(body, self.params, self.kinds)
         self.again = self._again(body)
         body = self._without(body, set(self.again))

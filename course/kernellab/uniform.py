@@ -58,8 +58,8 @@ class Store:
 
 
 def has_barrier(node: ast.AST) -> bool:
-    """Whether threads meet in a flat statement."""
-    return any(is_barrier(part) for part in ast.walk(node))
+    """Whether threads meet in a flat statement; or it is done for all of them, step by step."""
+    return any(is_barrier(part) or hasattr(part, "outside") for part in ast.walk(node))
 
 
 class Uniformity:

@@ -13,7 +13,7 @@ from typing import Any
 
 # The tables of the devices that there are, by name. A later unit's is not imported before it is asked
 # for.
-MODULES = {"cpu": "course.tensor.numpy_ops", "lazy": "course.lazy.ops"}
+MODULES = {"cpu": "course.tensor.numpy_ops", "lazy": "course.lazy.ops", "cuda": "course.cuda.ops"}
 
 
 class Device:

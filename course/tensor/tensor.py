@@ -1421,6 +1421,9 @@ def _count_indices(tensor: Tensor, n: int, name: str, ignored: int | None = None
     """How many integers there are, without the ignored ones; all others must be from 0 to n - 1."""
     if tensor.dtype.kind not in "iu":
         raise TypeError(f"{name} needs integers, and these have dtype {tensor.dtype}; try .long()")
+    bounds = getattr(tensor._data, "bounds", None)  # some devices know them, and need not copy
+    if bounds and bounds[0] >= 0 and bounds[1] < n and (ignored is None or not 0 <= ignored < n):
+        return tensor.numel()
     indices = tensor.numpy()
     # read as unsigned, a negative number is huge: one look finds both kinds of wrong ones
     if not indices.size or indices.view(f"u{indices.itemsize}").max() < n:
