@@ -139,6 +139,24 @@ def test_counts_of_a_map():
     assert report.writes["out"] == {(i,): 1 for i in range(n)}
 
 
+@cuda.jit(device=True)
+def _first_of(row):
+    return row[0]
+
+
+@cuda.jit
+def _first_of_two(a, b, out):
+    i = cuda.threadIdx.x
+    out[i] = _first_of(a[i]) + _first_of(b[i])
+
+
+def test_reads_in_a_device_function_belong_to_the_array_that_it_was_given():
+    a, b, out = np.ones((4, 2), np.float32), np.ones((4, 3), np.float32), np.zeros(4, np.float32)
+    report = lab.check(_first_of_two[1, 4], a, b, out)
+    assert report.reads == {name: {(i, 0): 1 for i in range(4)} for name in "ab"}
+    assert report.writes == {"out": {(i,): 1 for i in range(4)}}
+
+
 def test_blocks_that_are_not_followed_are_counted_in():
     x, out = np.zeros(32 * 100, np.float32), np.zeros(32 * 100, np.float32)
     report = lab.check(scale[100, 32], x, out)

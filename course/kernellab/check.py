@@ -12,6 +12,7 @@ import ast
 import gc
 import itertools
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -279,7 +280,6 @@ class _Run(Watcher):
         self.shared = Shadow(self.race, many_blocks=False)
         self.written: set[int] = set()
         self.roots: dict[int, Traced] = {}
-        self.by_name: dict[str, Traced] = {}
         self.tally = counters.Tally(self.sites)
         self.requests: dict[tuple, list[tuple[int, int]]] = {}
         self.logged = 0
@@ -323,7 +323,6 @@ class _Run(Watcher):
         traced = Traced(array, base, space, label, None)
         if space != "local":
             self.roots[base] = traced
-            self.by_name[label] = traced
         self.report.arrays.setdefault(label, array.shape)
         self.report.spaces.setdefault(label, space)
         return traced
@@ -731,16 +730,18 @@ class _Run(Watcher):
             pass
         self.report.faults += self.found.values()
         if self.keep:
-            self.report.reads = self.tally.by_index("reads", self._named_index)
-            self.report.writes = self.tally.by_index("writes", self._named_index)
+            bases = sorted(self.roots)
+
+            def locate(address: int) -> tuple[str, tuple[int, ...]]:
+                root = self.roots[bases[bisect_right(bases, address) - 1]]
+                return root.name, _index(root.array, address - root.base)
+
+            self.report.reads = self.tally.by_index("reads", locate)
+            self.report.writes = self.tally.by_index("writes", locate)
             shared = shared_bytes(memories, self.launch)
             self.tally.finish(
                 self.report, self.launch, max(1, done), self.counts, shared, self.epochs
             )
-
-    def _named_index(self, label: str, address: int) -> tuple[int, ...]:
-        root = self.by_name[label]
-        return _index(root.array, address - root.base)
 
     epochs = 0
 

@@ -104,8 +104,14 @@ class Tally:
         report.per_thread = Counter(dict(sorted(self.most.items())))
 
     def by_index(self, what: str, locate: Any) -> dict[str, dict[tuple[int, ...], int]]:
-        """{array: {index: count}} of "reads" or "writes"; `locate` turns addresses into indices."""
-        return {
-            array: {locate(array, address): n for address, n in counts.items()}
-            for array, counts in self.elements[what].items()
-        }
+        """{array: {index: count}} of "reads" or "writes"; `locate` turns an address into (array, index).
+
+        A place in a device function may use several arrays, so it is the address that counts.
+        """
+        found: dict[str, dict[tuple[int, ...], int]] = {}
+        for counts in self.elements[what].values():
+            for address, n in counts.items():
+                array, index = locate(address)
+                of_array = found.setdefault(array, {})
+                of_array[index] = of_array.get(index, 0) + n
+        return found
