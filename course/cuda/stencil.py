@@ -28,8 +28,8 @@ def blur(x, out):
     i, t = cuda.grid(1), cuda.threadIdx.x
     first = cuda.blockIdx.x * BLOCK - RADIUS  # the element in tile[0]
     for k in range(t, WIDTH, BLOCK):
-        inside = first + k >= 0 and first + k < x.size
-        tile[k] = x[first + k] if inside else float32(0)
+        j = first + k
+        tile[k] = x[j] if 0 <= j < x.size else float32(0)
     cuda.syncthreads()
     if i < x.size:
         acc = float32(0)

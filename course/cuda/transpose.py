@@ -20,11 +20,11 @@ def transpose_naive(x, out):
     Launch: a block of (TILE, 8) or (TILE, TILE) threads for each tile of x: along x as many as its columns need, along y as
     many as its rows need.
     """
-    tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
-    left, top = cuda.blockIdx.x * TILE, cuda.blockIdx.y * TILE
-    for k in range(ty, TILE, cuda.blockDim.y):
-        if top + k < x.shape[0] and left + tx < x.shape[1]:
-            out[left + tx, top + k] = x[top + k, left + tx]
+    column = cuda.blockIdx.x * TILE + cuda.threadIdx.x
+    for k in range(cuda.threadIdx.y, TILE, cuda.blockDim.y):
+        row = cuda.blockIdx.y * TILE + k
+        if row < x.shape[0] and column < x.shape[1]:
+            out[column, row] = x[row, column]
 
 
 @cuda.jit
