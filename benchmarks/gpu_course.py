@@ -46,8 +46,6 @@ def array(*shape: int) -> Any:
 
 def memory_bound() -> Iterator[tuple[str, Callable[[], Any], int]]:
     """Kernels whose speed is memory's: (name, launch, the fewest bytes that it must move)."""
-    from course.cuda.transpose import transpose_padded
-
     from course.cuda.adamw import adamw
     from course.cuda.block import THREADS
     from course.cuda.cross_entropy import cross_entropy
@@ -55,6 +53,7 @@ def memory_bound() -> Iterator[tuple[str, Callable[[], Any], int]]:
     from course.cuda.gelu import bias_gelu
     from course.cuda.layernorm import layer_norm, layer_norm_backward
     from course.cuda.softmax import softmax_backward, softmax_online, softmax_three_pass
+    from course.cuda.transpose import transpose_padded
 
     x, y, out = array(ROWS, WIDTH), array(ROWS, WIDTH), array(ROWS, WIDTH)
     turned = cuda.device_array((WIDTH, ROWS), np.float32)
@@ -125,8 +124,9 @@ def products(seconds: Seconds, torch: Any) -> Iterator[Measured]:
 
 def attentions(seconds: Seconds, torch: Any) -> Iterator[Measured]:
     """Flash attention against PyTorch's "math" attention, both in float32 and causal."""
-    from course.cuda.flash import flash
     from torch.nn.attention import SDPBackend, sdpa_kernel  # type: ignore[import-not-found]
+
+    from course.cuda.flash import flash
 
     heads, width = 32, 64
     for t in (512, 2048, 4096):
