@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numba import cuda
 
 
 class Tensor:
@@ -19,6 +20,7 @@ class Tensor:
     """
 
     is_cuda = False
+    """Whether its memory is a GPU's."""
 
     def __init__(self, array: Any, requires_grad: bool = False, is_fake: bool = False) -> None:
         self._array = np.asarray(array)
@@ -66,6 +68,41 @@ class Tensor:
     def new_empty(self, shape: Sequence[int]) -> "Tensor":
         """A new tensor of the same dtype. Its numbers are whatever they are: here nan, so that one sees it."""
         return Tensor(np.full(tuple(shape), np.nan, self.dtype), is_fake=self.is_fake)
+
+
+class CudaTensor(Tensor):
+    """A tensor whose memory is on the device: numpy does not see it, kernels do."""
+
+    is_cuda = True
+
+    def __init__(self, array: Any, requires_grad: bool = False) -> None:
+        device_array = array if cuda.is_cuda_array(array) else cuda.to_device(array)
+        super().__init__(np.empty(device_array.shape, device_array.dtype), requires_grad)
+        self._device_array = device_array
+
+    def numpy(self) -> np.ndarray:
+        """Refused: that would be a copy.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor "
+            "to host memory first."
+        )
+
+    def detach(self) -> "CudaTensor":
+        """A tensor with the same memory whose gradient nobody wants."""
+        return CudaTensor(self._device_array)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        if self.requires_grad:
+            raise RuntimeError(
+                "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients "
+                "aren't required, use var.detach() to get Variable that doesn't require grad."
+            )
+        return self._device_array.__cuda_array_interface__
 
 
 class Context:

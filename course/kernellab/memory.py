@@ -81,6 +81,11 @@ class DeviceArray:
         """With the dimensions in reverse order."""
         return DeviceArray(self._array.T)
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """What libraries tell each other of memory on a device. Only the lab can use this one's: see `as_cuda_array`."""
+        return {**self._array.__array_interface__, "version": 3, "lab": self}
+
     def is_c_contiguous(self) -> bool:
         """Whether the elements lie in memory in the order of rows."""
         return bool(self._array.flags.c_contiguous)
@@ -270,12 +275,15 @@ def pinned(*arrays: np.ndarray) -> Iterator[None]:
 
 
 def as_cuda_array(obj: Any, sync: bool = True) -> DeviceArray:
-    """A device array as it is."""
+    """A device array of the same memory; `obj` is one, or has the `__cuda_array_interface__` of one."""
     if isinstance(obj, DeviceArray):
         return obj
+    interface = getattr(obj, "__cuda_array_interface__", {})
+    if "lab" in interface:
+        return interface["lab"]
     raise TypeError(f"a {type(obj).__name__} is not on the device: use cuda.to_device.")
 
 
 def is_cuda_array(obj: Any) -> bool:
     """Whether an object is on the device."""
-    return isinstance(obj, DeviceArray)
+    return isinstance(obj, DeviceArray) or "lab" in getattr(obj, "__cuda_array_interface__", {})
