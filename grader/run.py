@@ -8,6 +8,7 @@ import gc
 import io
 import linecache
 import multiprocessing
+import pickle
 import random
 import signal
 import threading
@@ -41,12 +42,15 @@ class Run:
         possible: check id -> points it could have given.
         messages: check id -> why it failed.
         errors: cell id -> what an ordinary cell raised.
+        drew: whether anything drew from the random generators of Python or numpy. If not, another
+            seed would have changed nothing.
     """
 
     points: dict[str, int] = field(default_factory=dict)
     possible: dict[str, int] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    drew: bool = False
 
     def full(self) -> bool:
         """Whether every check gave all its points."""
@@ -78,6 +82,7 @@ def run_notebook(
     with undone():
         random.seed(seed)
         np.random.seed(seed)
+        before = _generators()
         for cell in notebook.cells:
             meta = cell.metadata.get("nbgrader", {})
             is_check = meta.get("grade", False)
@@ -96,7 +101,13 @@ def run_notebook(
                     left.discard(cell.id)
             elif problem and "raises-exception" not in cell.metadata.get("tags", []):
                 run.errors[cell.id] = problem
+        run.drew = _generators() != before
     return run
+
+
+def _generators() -> tuple[object, ...]:
+    """Where the random generators of Python and numpy stand."""
+    return random.getstate(), pickle.dumps(np.random.get_state())
 
 
 @dataclass(frozen=True)

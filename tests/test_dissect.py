@@ -268,7 +268,9 @@ def test_no_answer_of_any_lesson_goes_in(name: str) -> None:
         above = {repr(x.value) for x in ast.walk(ast.parse("\n".join(source.splitlines()[:begin])))
                  if isinstance(x, ast.Constant)}  # fmt: skip
         alone = {x for x in below - above if "." in x or "'" in x}
-        names = _names("\n".join(source.splitlines()[:begin]))  # an array `out`, hidden: moved["out"]
+        names = _names(
+            "\n".join(source.splitlines()[:begin])
+        )  # an array `out`, hidden: moved["out"]
         assert not alone & set(map(repr, {*visible} - names)), check
         assert BEGIN_HIDDEN not in visible_source(source)
     assert found  # otherwise this test would have looked at nothing

@@ -28,7 +28,7 @@ def adamw(w, grad, m, v, lr, beta1, beta2, eps, decay, correction1, correction2)
 
     Launch: at least n threads in one dimension, a thread for each element.
 
-    Source: arXiv 1711.05101, algorithm 2.
+    Source: arXiv 1711.05101, algorithm 2; that lr multiplies the decay, too, is PyTorch's form.
     """
     i = cuda.grid(1)
     if i < w.size:

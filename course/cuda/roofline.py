@@ -9,7 +9,7 @@ def bytes_moved(m: int, k: int, n: int, tile: int) -> int:
     A square of tile x tile elements of the result needs tile rows of a and tile columns of b, and the block that
     computes it loads each of their elements once. So an element of a is loaded once for each square beside its
     row, an element of b once for each square below its column, and each element of the result is stored once.
-    Squares at the edges count like the others, however few elements they have.
+    A square at an edge loads only elements that exist, and counts as one square.
 
     Args:
         m: rows of a (m, k) and of the result (m, n).

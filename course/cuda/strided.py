@@ -22,8 +22,8 @@ def position(i, shape, strides, offset):
     The last axis is the fastest: along it, the index is i modulo its length, and what is left, i divided by
     its length, is a number in the axes before it.
 
-        position(5, (2, 3), (3, 1), 0) = 5          rows of 3: element 5 is [1, 2]
-        position(5, (2, 3), (1, 2), 0) = 1 + 2 * 2  the same, turned round
+        position(4, (2, 3), (3, 1), 0) = 1 * 3 + 1  rows of 3: element 4 is [1, 1]
+        position(4, (3, 2), (1, 3), 0) = 2 + 0 * 3  its transpose, rows of 2: element 4 is [2, 0]
         position(5, (2, 3), (0, 1), 7) = 7 + 2      a row, stretched downwards
 
     Args:

@@ -30,7 +30,7 @@ def empty_output(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor
         (n, out channels, out height, out width), made by `x.new_empty(shape)`.
 
     Raises:
-        ValueError: if images and windows differ in their number of channels.
+        ValueError: if images and windows differ in their number of channels; it says both numbers.
     """
     n, channels, *size = x.shape
     if channels != weight.shape[1]:

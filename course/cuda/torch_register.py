@@ -18,7 +18,7 @@ from course.cuda.torch_ops import (
 def make_function() -> Any:
     """Our convolution as a class of `torch.autograd.Function`: call its `apply(x, weight, stride, padding)`.
 
-    Our kernels leave no trace that PyTorch could follow, so a gradient of the gradients is refused.
+    Our kernels leave no trace that PyTorch could follow, so `backward` through the gradients is refused.
     """
     import torch  # type: ignore[import-not-found,unused-ignore]
     from torch.autograd.function import (  # type: ignore[import-not-found,unused-ignore]
