@@ -59,6 +59,7 @@ def scan(x: Any, out: Any) -> None:
     """out[i] = x[0] + ... + x[i], for any number of elements.
 
     Scans the blocks, then scans their totals, which is the same task with fewer numbers, then adds these to the blocks.
+    With a single block, its scan is all there is to do; with no elements, nothing is.
 
     Args:
         x: (n,), float32, on the device or on the host.

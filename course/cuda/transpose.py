@@ -56,7 +56,7 @@ def transpose_tiled(x, out):
 def transpose_padded(x, out):
     """out[j, i] = x[i, j]. As `transpose_tiled`, without bank conflicts.
 
-    Each row of the tile has room for one number more, which is never used: the tile's columns now lie in different banks.
+    Each row of the tile has room for one number more (PADDED = TILE + 1), which is never used: the tile's columns now lie in different banks.
 
     Args:
         x: (rows, columns), float32.

@@ -47,7 +47,7 @@ from course.kernellab.shadow import ATOMIC, LOAD, STORE, Order, Shadow, Touch
 Dim = tuple[int, int, int]
 KEPT_ACCESSES = 50_000
 MOST_STEPS = 100_000
-MOST_MEETINGS = 5_000
+MOST_MEETINGS = 2_000
 SHARED_BASE, LOCAL_BASE = 1 << 40, 1 << 50
 
 
