@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from grader.paths import ROOT
 # What may differ between two runs of the same wrong answer: where an object lies in memory, on
 # which line of a cell something stands, what names stand for, and the numbers in names such as
 # matmul_2, which count what was made before.
-INCIDENTAL = re.compile(r"0x[0-9a-f]{6,}|^line \d+ |^where .*\n?|(?<=[a-z])_\d+\b", re.MULTILINE)
+INCIDENTAL = re.compile(r"0x[0-9a-f]{6,}|\bline \d+\b|^where .*\n?|(?<=[a-z])_\d+\b", re.MULTILINE)
 
 # The modules that a mark depends on, besides the sandbox's: when one changes, all is graded again.
 DECIDING = (
@@ -112,8 +112,17 @@ def load_pack(lesson: str, root: Path, data: Path, watch: Watch = lambda *_: Non
     return pack
 
 
-def make_pack(lesson: str, root: Path, watch: Watch = lambda *_: None) -> Pack:
-    """Make a lesson's pack: run the reference, and the bank's wrong answers."""
+def make_pack(
+    lesson: str, root: Path, watch: Watch = lambda *_: None, learn: Collection[str] | None = None
+) -> Pack:
+    """Make a lesson's pack: run the reference, and the bank's wrong answers.
+
+    Args:
+        lesson: "<unit>/<lesson>".
+        root: the repository.
+        watch: as for `load_pack`.
+        learn: the exercises whose misconceptions are learned; by default of all.
+    """
     watch(f"lesson {lesson}: the answer key", 0, 1)
     try:
         solved = nbformat.read(root / "solutions" / f"{lesson}.ipynb", 4)
@@ -135,7 +144,7 @@ def make_pack(lesson: str, root: Path, watch: Watch = lambda *_: None) -> Pack:
         digest=_digest(lesson, root),
     )
     if built and sys.platform == "linux":  # elsewhere there is no fork server to run them
-        pack.misconceptions = _learn(pack, built, root, watch)
+        pack.misconceptions = _learn(pack, built, root, watch, learn)
     return pack
 
 
@@ -166,7 +175,9 @@ def _checked_above(solved: Any) -> dict[str, list[str]]:
     return found
 
 
-def _learn(pack: Pack, built: Any, root: Path, watch: Watch) -> list[Misconception]:
+def _learn(
+    pack: Pack, built: Any, root: Path, watch: Watch, learn: Collection[str] | None
+) -> list[Misconception]:
     """Grade the bank's wrong answers, and remember what their checks say."""
     from grader.bank import read_bank
     from grader.fork_server import drop_server_of_this_thread
@@ -175,6 +186,8 @@ def _learn(pack: Pack, built: Any, root: Path, watch: Watch) -> list[Misconcepti
 
     checks = take_apart(built.solved)
     wrong = [answer for answer in read_bank(built, root) if not answer.right]
+    if learn is not None:
+        wrong = [answer for answer in wrong if answer.exercise in learn]
     found = []
     for number, answer in enumerate(wrong):
         watch(f"lesson {pack.lesson}: known misconceptions", number, len(wrong))

@@ -559,8 +559,8 @@ for part in find_lesson("1_micrograd/1_scalars").parts:
     "the state": (
         """
 from course.learn.holes import _State, _put
+_put(_State.reference)
 for path, part in list(_State.reference.items()):
-    _put(path, part)
     globals()[path.rpartition(".")[2]] = part
 """
     ),

@@ -25,13 +25,16 @@ FILES = {
 }
 
 
-# `grader verify --mutants` tries all of a lesson's mistakes; here it is every fourth: time.
-EVERY = 1 if os.environ.get("COURSE_WHOLE_BANK") else 4
+def every(name):
+    """`grader verify --mutants` tries all of a lesson's mistakes; here it is some of them: time."""
+    if os.environ.get("COURSE_WHOLE_BANK"):
+        return 1
+    return 12 if name.startswith("3_cuda") else 4
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_lessons_notice_nearly_all_mistakes(name):
-    proof = verify_mutants(build_lesson(FILES[name]), jobs=2, every=EVERY)
+    proof = verify_mutants(build_lesson(FILES[name]), jobs=2, every=every(name))
     assert proof.per_cent >= KILLED, [f"{x.place}: {x.change}" for x in proof.survived]
     assert proof.stale == []
     assert proof.total >= 2

@@ -14,7 +14,7 @@ import pkgutil
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from course.learn.manifest import Lesson, Part, find_lesson
@@ -85,9 +85,7 @@ def lesson(name: str) -> None:
         _import_all(unit)
     _State.reference = {part.path: find_part(part.path) for part in wanted.parts}
     _State.lesson = wanted
-    for part in wanted.parts:
-        if _owner_part(part) is None:
-            _put(part.path, Hole(_message(part)))
+    _put({part.path: Hole(_message(part)) for part in wanted.parts if _owner_part(part) is None})
     count = len({part.exercise for part in wanted.parts if not part.given})
     exercises = "1 exercise" if count == 1 else f"{count} exercises"
     print(f"Lesson {wanted.number}, {wanted.title}: {exercises}. Other parts: the reference.")
@@ -117,10 +115,10 @@ def exercise(path: str) -> Callable[[T], T]:
             raise LessonError(f"Run the cell that defines `class {name}` first.")
         _check_fits(path, new)
         _State.filled[path] = new
-        _put(path, new)
-        for method in parts.values():  # a class that is run again gets its methods back
-            if _owner_part(method) == parts[path]:
-                _put(method.path, _State.filled.get(method.path, Hole(_message(method))))
+        _put({path: new})
+        methods = [method for method in parts.values() if _owner_part(method) == parts[path]]
+        # A class that is run again gets its methods back.
+        _put({x.path: _State.filled.get(x.path, Hole(_message(x))) for x in methods})
         return new
 
     return fill
@@ -211,8 +209,7 @@ def refill(parts: dict[str, Any]) -> None:
 
 def restore() -> None:
     """Put all of `course`'s own parts back."""
-    for path, part in _State.reference.items():
-        _put(path, part)
+    _put(_State.reference)
     _State.lesson, _State.reference, _State.filled = None, {}, {}
 
 
@@ -321,49 +318,68 @@ def find_part(path: str) -> Any:
         raise LookupError(f"There is no {path}.") from None
 
 
-def _put(path: str, new: Any) -> None:
-    """Replace the part, wherever `course` refers to it."""
-    owner, name = _locate(path)
-    if isinstance(owner, types.ModuleType):
-        old = vars(owner)[name]
+def _put(parts: Mapping[str, Any]) -> None:
+    """Replace the parts, by path, wherever `course` refers to them.
+
+    All at once, as looking through all of `course` takes its time.
+    """
+    swaps: dict[int, tuple[Any, Any]] = {}  # id of the old object -> the old and the new one
+    bases: dict[int, tuple[Any, Any]] = {}  # the same for classes, also those behind holes
+    for path, new in parts.items():
+        owner, name = _locate(path)
+        if isinstance(owner, types.ModuleType):
+            old = vars(owner)[name]
+            swaps[id(old)] = old, new
+            if isinstance(new, type):
+                bases |= {id(x): (x, new) for x in (old, _State.reference.get(path))}
+    if swaps:
         for holder in _holders():
-            _replace_references(holder, old, new)
-            _replace_bases(holder, (old, _State.reference.get(path)), new)
+            _replace_references(holder, swaps)
+            _replace_bases(holder, bases)
         lab = sys.modules.get("course.kernellab")
         if lab is not None:
             lab.forget_compiled()  # kernels keep the code of the functions that they call
-    setattr(owner, name, new)
+    for path, new in parts.items():  # now, as a method's class may be among the parts
+        owner, name = _locate(path)
+        setattr(owner, name, new)
 
 
-def _replace_references(holder: Any, old: Any, new: Any) -> None:
+def _replace_references(holder: Any, swaps: Mapping[int, tuple[Any, Any]]) -> None:
     """Put new for old in a module's or class's attributes, tables and default arguments."""
+
+    def swapped(value: Any) -> Any:
+        return swaps[id(value)][1] if id(value) in swaps else value
+
     for key, value in list(vars(holder).items()):
-        if value is old:
-            setattr(holder, key, new)
+        if id(value) in swaps:
+            setattr(holder, key, swapped(value))
         elif isinstance(value, dict):
-            value.update({k: new for k, v in value.items() if v is old})
+            value.update({k: swapped(v) for k, v in value.items() if id(v) in swaps})
         elif isinstance(value, list):
-            value[:] = [new if v is old else v for v in value]
+            value[:] = [swapped(v) for v in value]
         elif isinstance(value, types.FunctionType):
             if value.__defaults__:
-                value.__defaults__ = tuple(new if v is old else v for v in value.__defaults__)
+                value.__defaults__ = tuple(map(swapped, value.__defaults__))
             if value.__kwdefaults__:
                 value.__kwdefaults__.update(
-                    {k: new for k, v in value.__kwdefaults__.items() if v is old}
+                    {k: swapped(v) for k, v in value.__kwdefaults__.items() if id(v) in swaps}
                 )
 
 
-def _replace_bases(holder: Any, olds: tuple[Any, ...], new: Any) -> None:
-    """Let subclasses of the old class inherit from the new one.
+def _replace_bases(holder: Any, bases: Mapping[int, tuple[Any, Any]]) -> None:
+    """Let subclasses of an old class inherit from the new one.
 
     A hole cannot be a base class: while there is one, subclasses keep the reference as base.
     """
-    if not (isinstance(holder, type) and isinstance(new, type)) or holder is new:
+    if not isinstance(holder, type):
         return
-    if any(base is old for base in holder.__bases__ for old in olds):
-        holder.__bases__ = tuple(
-            new if any(base is old for old in olds) else base for base in holder.__bases__
-        )
+
+    def swapped(base: type) -> type:
+        new = bases[id(base)][1] if id(base) in bases else base
+        return base if new is holder else new  # it may inherit from the one that it replaces
+
+    if any(id(base) in bases for base in holder.__bases__):
+        holder.__bases__ = tuple(map(swapped, holder.__bases__))
 
 
 def _holders() -> Iterator[Any]:
