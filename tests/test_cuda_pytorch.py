@@ -1,5 +1,6 @@
 """course.cuda's convolution for PyTorch: its kernels, on stand-ins, and under PyTorch's own tests."""
 
+import re
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ from course.cuda.torch_launch import view
 from course.cuda.torch_ops import backward, conv2d, empty_output, setup_context
 from course.cuda.torch_register import make_function, register
 from course.tensor.ops.images import Conv2d
+from grader.paths import ROOT
 
 Array = np.ndarray
 
@@ -193,3 +195,13 @@ def test_tensors_of_any_layout() -> None:
     (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="twice"):
         slope.sum().backward()
+
+
+def test_what_the_documentation_shows_runs() -> None:
+    text = (ROOT / "docs" / "cuda.md").read_text(encoding="utf-8")
+    first, with_torch = re.findall("`{3}python\n(.*?)`{3}", text, re.DOTALL)
+    exec(first, {})
+    pytest.importorskip("torch", reason="PyTorch is not installed: docs/cuda.md")
+    names: dict[str, Any] = {}
+    exec(with_torch, names)
+    assert names["weight"].grad.shape == (4, 3, 3, 3)
