@@ -21,7 +21,8 @@ def load_gpt2_weights(model: GPT, path: str | os.PathLike[str]) -> None:
         path: model.safetensors, of GPT-2 or of any model of its form.
 
     Raises:
-        ValueError: if the file is broken, or is of a model of other sizes; it says where they differ.
+        ValueError: if the file is broken, or an array has another shape.
+        KeyError: if it is of a model with more or fewer blocks; it lists them.
     """
     state: dict[str, Tensor] = {}
     for name, tensor in safe_load(path).items():
