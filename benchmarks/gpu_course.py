@@ -124,7 +124,7 @@ def products(seconds: Seconds, torch: Any) -> Iterator[Measured]:
 
 def attentions(seconds: Seconds, torch: Any) -> Iterator[Measured]:
     """Flash attention against PyTorch's "math" attention, both in float32 and causal."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel  # type: ignore[import-not-found]
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     from course.cuda.flash import flash
 

@@ -212,7 +212,7 @@ class Library:
 def find_torch() -> Any:
     """PyTorch; or None, after a line that says so."""
     try:
-        import torch  # type: ignore[import-not-found,unused-ignore]
+        import torch
     except ImportError:
         print("PyTorch is not installed, so this cell shows nothing; nothing else needs it.")
         return None

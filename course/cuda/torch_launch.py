@@ -29,7 +29,7 @@ def stream_of(tensor: Any) -> Any:
     """
     if not tensor.is_cuda:
         return 0
-    import torch  # type: ignore[import-not-found,unused-ignore]
+    import torch
 
     return cuda.external_stream(torch.cuda.current_stream(tensor.device).cuda_stream)
 

@@ -20,15 +20,13 @@ def make_function() -> Any:
 
     Our kernels leave no trace that PyTorch could follow, so `backward` through the gradients is refused.
     """
-    import torch  # type: ignore[import-not-found,unused-ignore]
-    from torch.autograd.function import (  # type: ignore[import-not-found,unused-ignore]
-        once_differentiable,
-    )
+    import torch
+    from torch.autograd.function import once_differentiable
 
     class Conv2d(torch.autograd.Function):
         forward = staticmethod(conv2d)
         setup_context = staticmethod(setup_context)
-        backward = staticmethod(once_differentiable(backward))  # type: ignore[assignment,unused-ignore]
+        backward: Any = staticmethod(once_differentiable(backward))
 
     return Conv2d
 
