@@ -25,7 +25,7 @@ PER_LESSON = 2  # wrong answers of each lesson that go through both
 FULLY = ("0_start", "1_micrograd/1")
 # Answers of each lesson that go through the sandbox here. `grader verify` proves all of them in a
 # process of its own; COURSE_WHOLE_BANK=1 sends all of them through the sandbox too.
-IN_SANDBOX = 10_000 if os.environ.get("COURSE_WHOLE_BANK") else 6
+IN_SANDBOX = 10_000 if os.environ.get("COURSE_WHOLE_BANK") else 4
 
 
 def in_sandbox(name: str) -> int:
@@ -109,4 +109,5 @@ def test_both_give_the_same_marks(name: str) -> None:
         elif about == "untouched":
             assert sum(points) == 0
         else:
-            assert 0 < sum(points) < possible
+            assert sum(points) < possible
+            assert name.startswith(FULLY) or sum(points) > 0
