@@ -29,6 +29,8 @@ def every(name):
     """`grader verify --mutants` tries all of a lesson's mistakes; here it is some of them: time."""
     if os.environ.get("COURSE_WHOLE_BANK"):
         return 1
+    if name.startswith("0"):
+        return 2  # it has few
     return 15 if name.startswith("3_cuda") else 6
 
 
