@@ -11,6 +11,7 @@ import multiprocessing
 import pickle
 import random
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -42,7 +43,7 @@ class Run:
         possible: check id -> points it could have given.
         messages: check id -> why it failed.
         errors: cell id -> what an ordinary cell raised.
-        drew: whether anything drew from the random generators of Python or numpy. If not, another
+        drew: whether anything drew from the random generators of Python, numpy or the course. If not, another
             seed would have changed nothing.
     """
 
@@ -106,8 +107,10 @@ def run_notebook(
 
 
 def _generators() -> tuple[object, ...]:
-    """Where the random generators of Python and numpy stand."""
-    return random.getstate(), pickle.dumps(np.random.get_state())
+    """Where the random generators of Python, numpy and the course's tensors stand."""
+    tensors = sys.modules.get("course.tensor.rng")
+    state = tensors.generator().bit_generator.state if tensors else None
+    return random.getstate(), pickle.dumps(np.random.get_state()), repr(state)
 
 
 @dataclass(frozen=True)
