@@ -1,12 +1,16 @@
 """Causal self-attention: each token takes something from those before it, and from itself."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from course.gpt.config import GPTConfig
 from course.tensor import Tensor
 from course.tensor.nn import Dropout, Linear, Module
+
+Attend = Callable[[Tensor, Tensor, Tensor, Dropout], tuple[Tensor, Tensor | None]]
+"""Queries, keys, values and a dropout to the output and, if there are any, the weights."""
 
 
 class Cache:
@@ -40,15 +44,34 @@ def hidden(n_queries: int, n_keys: int) -> np.ndarray:
     return np.arange(n_keys) > places[:, None]
 
 
-class CausalSelfAttention(Module):
-    """Several heads of attention, side by side.
+def attend(q: Tensor, k: Tensor, v: Tensor, dropout: Dropout) -> tuple[Tensor, Tensor]:
+    """Attention of each head by itself.
 
-        weights = softmax(queries @ keys^T / sqrt(width of a head)), without what comes after a query
-        output = (weights @ values, the heads put together) @ c_proj
+        weights = softmax(q @ k^T / sqrt(width)), 0 for the keys that come after a query
+        output = dropout(weights) @ v
+
+    Args:
+        q: the queries, (n, heads, queries, width of a head): of the last of the keys' tokens.
+        k: the keys, (n, heads, keys, width).
+        v: the values, as k.
+        dropout: of the weights.
+
+    Returns:
+        The output, as q, and the weights, (n, heads, queries, keys), before dropout.
+    """
+    scores = (q @ k.transpose()) * (1 / math.sqrt(q.shape[-1]))
+    mask = Tensor(hidden(q.shape[2], k.shape[2]), device=q.device)
+    weights = scores.masked_fill(mask, -math.inf).softmax()
+    return dropout(weights) @ v, weights
+
+
+class CausalSelfAttention(Module):
+    """Several heads of attention, side by side, and a layer that mixes what they have found.
 
     Attributes:
         c_attn: makes queries, keys and values of all heads: (n_embd) to (3 * n_embd), in this order.
-        c_proj: mixes what the heads have found: (n_embd) to (n_embd).
+        c_proj: mixes the heads' outputs: (n_embd) to (n_embd).
+        attend: how a head attends: `attend`, or something faster that gives the same.
         weights: of the last call, (n, heads, queries, keys), if `keep_weights` is set: for pictures.
 
     Source: Vaswani and others, 2017, arXiv 1706.03762; names as in GPT-2.
@@ -60,6 +83,7 @@ class CausalSelfAttention(Module):
         self.c_proj = Linear(config.n_embd, config.n_embd)
         self.attn_dropout = Dropout(config.attn_pdrop)
         self.resid_dropout = Dropout(config.resid_pdrop)
+        self.attend: Attend = attend
         self.keep_weights = False
         self._weights: np.ndarray | None = None
 
@@ -73,17 +97,18 @@ class CausalSelfAttention(Module):
 
         Args:
             x: the new tokens.
-            cache: of the tokens before them; it is extended.
+            cache: of the tokens before them, if there are any. It is extended by the new keys and values, and gives all.
         """
         n, t, width = x.shape
         qkv = self.c_attn(x).reshape(n, t, 3, self.n_head, width // self.n_head)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (n, heads, tokens, width of a head)
         if cache is not None:
             k, v = cache.extend(k, v)
-        scores = (q @ k.transpose()) * (1 / math.sqrt(q.shape[-1]))
-        mask = Tensor(hidden(t, k.shape[2]), device=x.device)
-        weights = scores.masked_fill(mask, -math.inf).softmax()
+        out, weights = self.attend(q, k, v, self.attn_dropout)
+        self.keep(weights)
+        return self.resid_dropout(self.c_proj(out.transpose(1, 2).reshape(n, t, width)))
+
+    def keep(self, weights: Tensor | None) -> None:
+        """Keep the weights for a picture, if that is wanted and there are any."""
         if self.keep_weights:
-            self._weights = weights.numpy()
-        out = (self.attn_dropout(weights) @ v).transpose(1, 2).reshape(n, t, width)
-        return self.resid_dropout(self.c_proj(out))
+            self._weights = None if weights is None else weights.numpy()
