@@ -41,12 +41,19 @@ def cases(dtype):
     w, b = some(7, dtype=dtype), some(7, dtype=dtype, seed=1)
     y, scale = numpy_ops.layer_norm(x, w, b, 1e-5)[1:]
     rows = np.array([0, 3, 3, 1, 0])
+    scores = some(2, 3, 5, 5, dtype=dtype)
+    weights = numpy_ops.causal_softmax(scores, 0.3)
     geometry = [((3, 3), (1, 1), (1, 1)), ((3, 2), (2, 1), (0, 2)), ((2, 3), (1, 2), (1, 0)), ((1, 1), (3, 3), (0, 0)), ((7, 6), (1, 1), (0, 0)), ((3, 3), (2, 2), (3, 3))]  # fmt: skip
     found = {
         "relu": [(with_corners(x),), (x[::2, ::-1],), (x[:0],), (np.array([np.nan, 1], dtype),)],
         "relu_backward": [(x, x[::-1].copy()), (x.T, x.T)],
         "cross_entropy": [(z, t, i, s) for z in (logits, masked) for t, i in ((targets, -100), (np.maximum(targets, 0), 3)) for s in (0.0, 0.1) if not (s and z is masked)] + [(logits[:0], targets[:0], 0, 0.0), (logits * 100, np.maximum(targets, 0), -1, 0.0)],
         "cross_entropy_backward": [(p, targets, g, -100, s) for g in (np.asarray(0.5, dtype), some(6, dtype=dtype)) for s in (0.0, 0.1)],
+        "gelu": [(x * 3,), (np.array([-90, -20, 0, 20, 90, np.nan], dtype),), (x.T,), (x[:0],)],
+        "softmax": [(logits, 1), (masked, -1), (logits, 0), (logits[:0], 1), (some(2, 3, 4, dtype=dtype), 2), (logits * 100, 1), (with_nans(logits), 1)],
+        "softmax_backward": [(p, logits, 1), (p, logits, 0), (p.T, logits.T, 1)],
+        "causal_softmax": [(scores, 0.3), (scores * 1000, 1.0), (scores[0, 0], 0.5), (scores[:, :, :1, :1], 2.0), (scores.swapaxes(0, 1), 0.3), (scores[:0], 0.3)],
+        "score_gradients": [(weights, scores, scores[..., 0], 0.3), (weights.swapaxes(0, 1), scores.swapaxes(0, 1), scores[..., 0].swapaxes(0, 1), 0.3)],
         "layer_norm": [(x, w, b, 1e-5), (x[::-1, :], w, b, 1e-3), (x[:0], w, b, 1e-5)],
         "layer_norm_backward": [(y, scale, w, some(5, 7, dtype=dtype, seed=9))],
         "embedding_backward": [(4, rows, x), (6, rows.astype(np.int32), x), (4, rows[:0], x[:0])],

@@ -40,8 +40,8 @@ __all__ = [  # noqa: RUF022  (in the order of this file)
     "reshape", "getitem", "assign", "scatter_add", "sum", "max", "min", "sigmoid", "relu",
     "relu_backward", "gelu", "gelu_backward", "softmax", "softmax_backward", "log_softmax",
     "log_softmax_backward", "cross_entropy", "cross_entropy_backward", "normalise",
-    "normalise_backward", "layer_norm", "layer_norm_backward", "embedding_backward", "im2col",
-    "col2im", "max_pool2d", "max_pool2d_backward", "sgd_update", "adam_update",
+    "normalise_backward", "layer_norm", "layer_norm_backward", "embedding_backward",
+    "causal_softmax", "score_gradients", "im2col", "col2im", "max_pool2d", "max_pool2d_backward", "sgd_update", "adam_update",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -335,6 +335,38 @@ def embedding_backward(n_rows: int, indices: Array, grad: Array) -> Array:
     one_hot = np.zeros((len(indices), n_rows), grad.dtype)
     one_hot[np.arange(len(indices)), indices] = 1
     return one_hot.T @ grad  # one matrix product is faster than adding rows one by one
+
+
+# ---------------------------------------------------------------- attention's rows
+
+
+def causal_softmax(scores: Array, scale: float) -> Array:
+    """The weights: softmax(scale * scores) over the keys that a query sees, 0 for the others.
+
+    Args:
+        scores: (..., t, t), how well each query (row) fits each key (column). Query i sees the keys 0, ..., i.
+        scale: for the scores, positive.
+
+    Returns:
+        (..., t, t).
+    """
+    seen = np.tri(scores.shape[-1], dtype=bool)
+    return softmax(np.where(seen, scale * scores, -np.inf), -1)
+
+
+def score_gradients(weights: Array, grad: Array, means: Array, scale: float) -> Array:
+    """The gradient by the scores: scale * weights * (grad - means).
+
+    Args:
+        weights: (..., t, t), which `causal_softmax` has made.
+        grad: (..., t, t), the gradient by the weights.
+        means: (..., t), of each row the sum of weights * grad.
+        scale: of the scores.
+
+    Returns:
+        (..., t, t).
+    """
+    return scale * weights * (grad - means[..., None])
 
 
 # ---------------------------------------------------------------- images: (n, channels, height, width)
