@@ -18,6 +18,7 @@ from course.cuda.array import CudaArray
 from course.cuda.block import THREADS
 from course.cuda.operators import unary
 from course.cuda.record import launch, launch_for_each
+from course.cuda.select import select
 
 sqrt = unary(functions.sqrt)
 
@@ -37,6 +38,19 @@ def softmax(x: CudaArray, axis: int) -> CudaArray:
 def softmax_backward(y: CudaArray, grad: CudaArray, axis: int) -> CudaArray:
     """The gradient by softmax's input."""
     return along(axis, softmaxes.softmax_backward, y, grad)
+
+
+def causal_softmax(scores: CudaArray, scale: float) -> CudaArray:
+    """The weights of causal attention, step by step. Flash attention has no need of it."""
+    seen = CudaArray.from_numpy(np.tri(scores.shape[-1], dtype=bool))
+    return softmax(select(seen, scores * scale, -math.inf), scores.ndim - 1)
+
+
+def score_gradients(
+    weights: CudaArray, grad: CudaArray, means: CudaArray, scale: float
+) -> CudaArray:
+    """The gradient by the scores, step by step."""
+    return weights * (grad - means.expand_dims(means.ndim)) * scale
 
 
 def log_softmax(x: CudaArray, axis: int) -> CudaArray:

@@ -16,6 +16,7 @@ from course.cuda.convolution import col2im, im2col, max_pool2d, max_pool2d_backw
 from course.cuda.errors import NoKernel
 from course.cuda.indexing import add_at, get, put
 from course.cuda.layers import (
+    causal_softmax,
     cross_entropy,
     cross_entropy_backward,
     embedding_backward,
@@ -26,6 +27,7 @@ from course.cuda.layers import (
     log_softmax_backward,
     normalise,
     normalise_backward,
+    score_gradients,
     softmax,
     softmax_backward,
 )
@@ -42,8 +44,8 @@ __all__ = [  # noqa: RUF022  (in the order of numpy_ops)
     "reshape", "getitem", "assign", "scatter_add", "sum", "max", "min", "sigmoid", "relu",
     "relu_backward", "gelu", "gelu_backward", "softmax", "softmax_backward", "log_softmax",
     "log_softmax_backward", "cross_entropy", "cross_entropy_backward", "normalise",
-    "normalise_backward", "layer_norm", "layer_norm_backward", "embedding_backward", "im2col",
-    "col2im", "max_pool2d", "max_pool2d_backward", "sgd_update", "adam_update",
+    "normalise_backward", "layer_norm", "layer_norm_backward", "embedding_backward",
+    "causal_softmax", "score_gradients", "im2col", "col2im", "max_pool2d", "max_pool2d_backward", "sgd_update", "adam_update",
 ]  # fmt: skip
 
 Array = CudaArray
