@@ -81,6 +81,7 @@ class Trainer:
         trainer.run()
 
     Attributes:
+        clip: clips the gradients of parameters to a norm, as `optim.clip_grad_norm_` does.
         step: how many steps are done.
         losses: of each step.
         evaluations: (step, loss on the validation examples), whenever that was asked for.
@@ -102,6 +103,7 @@ class Trainer:
         self.optimizer = optim.AdamW(groups, lr=config.lr, betas=config.betas)
         factor = optim.warmup_cosine(config.warmup, config.steps, config.floor)
         self.schedule = optim.LambdaLR(self.optimizer, factor)
+        self.clip: Callable[[list[Tensor], float], float] = optim.clip_grad_norm_
         self.step = 0
         self.losses: list[float] = []
         self.evaluations: list[tuple[int, float]] = []
@@ -135,7 +137,7 @@ class Trainer:
             loss = self._loss(self.examples, generator) * (1 / config.accumulate)
             loss.backward()
             total += loss.item()
-        optim.clip_grad_norm_(self.model.parameters(), config.clip)
+        self.clip(self.model.parameters(), config.clip)
         self.optimizer.step()
         self.schedule.step()
         return total
