@@ -105,8 +105,8 @@ class BPETokenizer:
         Args:
             text: any text.
             special: whether names of special tokens in the text stand for these tokens: then each becomes one token, and what is between
-                them is ordinary text. If several names fit at the same place, the longest does. Texts of other people should not be able to
-                say where they end; so by default, such a name is text like any other.
+                them is ordinary text. The text is read from left to right; if several names fit at the same place, the longest does. Texts of
+                other people should not be able to say where they end; so by default, such a name is text like any other.
         """
         if not special or not self.special:
             return self.encode_ordinary(text)
