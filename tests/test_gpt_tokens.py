@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from course.gpt.bpe import END_OF_TEXT, BPETokenizer
+from course.gpt.bpe import END_OF_TEXT, BPETokenizer, vocabulary
 from course.gpt.characters import CharTokenizer
 from course.gpt.gpt2_files import as_text, byte_characters, load_gpt2, save_gpt2
-from course.gpt.merges import apply_merges, learn_merges, merge
+from course.gpt.merges import apply_merges, learn_merges
+from course.gpt.pairs import PairCounts, count_pairs, merge, most_frequent, pairs
 from course.gpt.splitting import SPACES, split
 
 TEXT = "".join(list(pydoc_data.topics.topics.values())[:20])
@@ -32,6 +33,11 @@ def test_characters() -> None:
     assert tokenizer.decode([1, 0, 2, 2, 3]) == "hello"
     with pytest.raises(ValueError, match="'x' did not occur"):
         tokenizer.encode("hex")
+
+
+@given(st.text())
+def test_characters_there_and_back(text: str) -> None:
+    assert CharTokenizer(text).decode(CharTokenizer(text).encode(text)) == text
 
 
 def test_pieces() -> None:
@@ -64,6 +70,30 @@ def test_merge() -> None:
     assert merge([1], (1, 1), 9) == [1]
 
 
+def test_counting_pairs() -> None:
+    assert pairs([1, 2, 3]) == [(1, 2), (2, 3)]
+    assert pairs([1]) == pairs([]) == []
+    assert count_pairs([[1, 2, 1, 2], [2, 3], [5]], [1, 5, 9]) == {(1, 2): 2, (2, 1): 1, (2, 3): 5}
+    assert count_pairs([[7, 7, 7]], [2]) == {(7, 7): 4}
+    assert most_frequent({(2, 3): 4, (1, 9): 4, (2, 1): 4, (0, 0): 3}) == (1, 9)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("abc", max_size=9), max_size=9), st.integers(1, 12))
+def test_counts_stay_right(pieces: list[str], n_merges: int) -> None:
+    text = PairCounts(pieces)
+    words = [list(piece.encode()) for piece in dict.fromkeys(pieces)]
+    for new in range(256, 256 + n_merges):
+        assert text.words == words
+        assert text.counts == count_pairs(words, [pieces.count(x) for x in dict.fromkeys(pieces)])
+        assert 0 not in text.counts.values()
+        if not text.counts:
+            break
+        pair = max(text.counts)
+        text.merge(pair, new)
+        words = [merge(word, pair, new) for word in words]
+
+
 def naive_merges(pieces: list[str], n_merges: int) -> dict:
     """The definition: all is counted again for each merge."""
     words = [list(piece.encode()) for piece in pieces]
@@ -87,6 +117,18 @@ def test_merges_are_those_of_the_definition(pieces: list[str], n_merges: int) ->
     assert list(learn_merges(pieces, n_merges).items()) == list(
         naive_merges(pieces, n_merges).items()
     )
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("abc", max_size=12), max_size=12), st.text("abc", max_size=12))
+def test_applied_in_the_order_of_learning(pieces: list[str], text: str) -> None:
+    """Going through all merges is the definition; applying looks only for those that occur."""
+    merges = learn_merges(pieces, 20)
+    tokens = list(text.encode())
+    for pair, new in merges.items():
+        tokens = merge(tokens, pair, new)
+    assert apply_merges(list(text.encode()), merges) == tokens
+    assert b"".join(vocabulary(merges)[token] for token in tokens) == text.encode()
 
 
 def test_the_first_that_was_learned_is_merged_first() -> None:
@@ -119,6 +161,32 @@ def test_training() -> None:
     assert seen == [1, 2, 3]
     with pytest.raises(ValueError, match="256 bytes and 1 special"):
         BPETokenizer.train("text", 256)
+
+
+def test_what_tokens_stand_for() -> None:
+    assert vocabulary({(104, 105): 256, (256, 33): 257})[255:] == [b"\xff", b"hi", b"hi!"]
+    backwards = range(255, -1, -1)
+    assert vocabulary({(0, 1): 256}, backwards)[255:] == [b"\x00", b"\xff\xfe"]
+    tokenizer = BPETokenizer({(138, 152): 256}, byte_order=backwards)
+    assert tokenizer.encode("hug") == [151, 256]
+    assert tokenizer.decode([151, 256]) == "hug"
+
+
+def test_pieces_are_kept() -> None:
+    tokenizer = BPETokenizer({(117, 103): 256})
+    tokens = tokenizer.encode("hug")
+    tokens.append(5)
+    assert tokenizer.encode("hug hug") == [104, 256, 32, 104, 256]
+    assert tokenizer.known == {"hug": [104, 256], " hug": [32, 104, 256]}
+    with pytest.raises(UnicodeEncodeError):
+        tokenizer.encode("\ud800")
+
+
+def test_unseen_text_gets_shorter() -> None:
+    paragraphs = list(dict.fromkeys("\n\n".join(pydoc_data.topics.topics.values()).split("\n\n")))
+    unseen = "\n\n".join(paragraphs[4::5])
+    learned = "\n\n".join(p for i, p in enumerate(paragraphs) if i % 5 != 4)
+    assert len(BPETokenizer.train(learned, 1024).encode(unseen)) < 0.4 * len(unseen)
 
 
 def test_special_tokens_are_taken_only_if_asked_for() -> None:

@@ -98,6 +98,41 @@ def shapes(picture, kind):
     return [g for g in parse(picture).iter(f"{SVG}g") if g.get("class") == kind]
 
 
+# --- texts and trees ---
+
+
+def test_a_piece_shows_its_spaces_and_broken_characters():
+    assert words.visible(" a\n\tb\u00e9".encode()) == "␣a↵⇥b\u00e9"
+    assert words.visible("\u00e9".encode()[:1] + b"x\xff") == "\\xc3x\\xff"
+    assert words.visible(b"\x00\x7f") == "\\x00\\x7f"
+    assert words.visible("a\u00e9".encode(), str.isascii) == "a\\xc3\\xa9"
+
+
+def test_tokens_are_boxes_with_numbers():
+    picture = viz.draw_tokens([b" the", b"\xc3"], [267, 195], title="Tokens")
+    assert picture.alt == 'Tokens: 2 pieces: "␣the" 267, "\\xc3" 195.'
+    assert picture.image
+    assert viz.draw_tokens([b"a" * 200, b"b", "\u3042\U0001f600".encode()]).alt.endswith('\\x80".')
+    many = viz.draw_tokens([b"word"] * 60)
+    assert many.alt.startswith("60 pieces: ") and len(many.image) > len(picture.image)
+    for pieces, numbers in [([], None), ([b"a"], []), ([b"a"], [1, 2])]:
+        with pytest.raises(ValueError, match="one for each"):
+            viz.draw_tokens(pieces, numbers)
+
+
+def test_a_tree_says_what_is_made_of_what():
+    parts = {"the": ["t", "he"], "he": ["h", "e"]}
+    picture = viz.draw_tree("the", lambda x: parts.get(x, []), str, lambda x: f"{len(x)} long")
+    assert picture.alt == (
+        "Tree of 5 things: t (1 long); h (1 long); e (1 long); he (2 long) is made of h and e; "
+        "the (3 long) is made of t and he."
+    )
+    assert (len(shapes(picture, "node")), len(shapes(picture, "edge"))) == (5, 4)
+    assert {"the", "he", "t", "h", "e"} <= set(texts(picture))
+    with pytest.raises(ValueError, match="60 things at most"):
+        viz.draw_tree(7, lambda n: [n - 1] * 2 if n else [], str, str)
+
+
 # --- the graph ---
 
 

@@ -9,13 +9,32 @@ from course.gpt.splitting import split
 END_OF_TEXT = "<|endoftext|>"
 
 
+def vocabulary(merges: Merges, byte_order: Sequence[int] = range(256)) -> list[bytes]:
+    """For each token the bytes that it stands for.
+
+    The first 256 tokens are single bytes. Each merge then makes the next token, whose bytes are those of its two parts together.
+
+        vocabulary({(104, 105): 256, (256, 33): 257})[256:] = [b"hi", b"hi!"]
+
+    Args:
+        merges: {(left, right): token}, in the order in which they were learned: the tokens 256, 257, ...
+        byte_order: which byte is token 0, 1, ..., 255.
+    """
+    bytes_of = [bytes([byte]) for byte in byte_order]
+    for left, right in merges:
+        bytes_of.append(bytes_of[left] + bytes_of[right])
+    return bytes_of
+
+
 class BPETokenizer:
     """Byte-pair encoding, as GPT-2 has it.
 
     Attributes:
         merges: (left, right) -> the token that this pair becomes.
         bytes_of: for each token the bytes that it stands for.
+        token_of: byte -> the token that stands for it alone.
         special: tokens that stand for no text but for something else, such as where a text ends: name -> token.
+        known: piece -> its tokens, for the pieces that were encoded before.
     """
 
     def __init__(
@@ -29,13 +48,10 @@ class BPETokenizer:
             byte_order: which byte is token 0, 1, ..., 255. GPT-2 has an order of its own.
         """
         self.merges = merges
-        self.bytes_of = [bytes([byte]) for byte in byte_order]
-        for left, right in merges:
-            self.bytes_of.append(self.bytes_of[left] + self.bytes_of[right])
+        self.bytes_of = vocabulary(merges, byte_order)
+        self.token_of = {byte: token for token, byte in enumerate(byte_order)}
         self.special = {name: len(self.bytes_of) + i for i, name in enumerate(special)}
-        self._names = {token: name for name, token in self.special.items()}
-        self._byte_tokens = {byte: token for token, byte in enumerate(byte_order)}
-        self._known: dict[str, list[int]] = {}  # pieces that were encoded before
+        self.known: dict[str, list[int]] = {}
 
     @classmethod
     def train(
@@ -66,53 +82,58 @@ class BPETokenizer:
     def __len__(self) -> int:
         return len(self.bytes_of) + len(self.special)
 
+    def encode_ordinary(self, text: str) -> list[int]:
+        """The tokens of a text in which nothing is special.
+
+        The text is cut into pieces by `split`; a piece's bytes become tokens by `self.token_of`, and then `self.merges` are applied.
+        The tokens of each piece are kept in `self.known`, and are taken from there when the piece comes again.
+
+        Raises:
+            UnicodeEncodeError: if the text has half a character (a lone surrogate), which has no bytes.
+        """
+        tokens: list[int] = []
+        for piece in split(text):
+            if piece not in self.known:
+                single = [self.token_of[byte] for byte in piece.encode()]
+                self.known[piece] = apply_merges(single, self.merges)
+            tokens += self.known[piece]
+        return tokens
+
     def encode(self, text: str, special: bool = False) -> list[int]:
         """The tokens of a text.
 
         Args:
             text: any text.
-            special: whether names of special tokens in the text stand for these tokens. Texts of other people should not be
-                allowed to say where they end; so by default such a name is text like any other.
+            special: whether names of special tokens in the text stand for these tokens: then each becomes one token, and what is between
+                them is ordinary text. The text is read from left to right; if several names fit at the same place, the longest does. Texts of
+                other people should not be able to say where they end; so by default, such a name is text like any other.
         """
         if not special or not self.special:
-            return self._encode_ordinary(text)
-        names = sorted(self.special, key=len, reverse=True)  # the longest that fits
-        parts = re.split(f"({'|'.join(map(re.escape, names))})", text)
+            return self.encode_ordinary(text)
+        names = sorted(self.special, key=len, reverse=True)
         tokens: list[int] = []
-        for part in parts:
-            tokens += [self.special[part]] if part in self.special else self._encode_ordinary(part)
-        return tokens
-
-    def _encode_ordinary(self, text: str) -> list[int]:
-        tokens: list[int] = []
-        for piece in split(text):
-            known = self._known.get(piece)
-            if known is None:
-                single = [self._byte_tokens[byte] for byte in piece.encode()]
-                known = self._known[piece] = apply_merges(single, self.merges)
-            tokens += known
+        for part in re.split(f"({'|'.join(map(re.escape, names))})", text):
+            tokens += [self.special[part]] if part in self.special else self.encode_ordinary(part)
         return tokens
 
     def decode_bytes(self, tokens: Iterable[int]) -> bytes:
-        """The bytes that tokens stand for.
+        """The bytes that tokens stand for; for a special token, those of its name.
 
         Raises:
             ValueError: if there is no such token.
         """
-        out = []
+        names = {token: name.encode() for name, token in self.special.items()}
+        out: list[bytes] = []
         for token in tokens:
-            if token in self._names:
-                out.append(self._names[token].encode())
-            elif 0 <= token < len(self.bytes_of):
-                out.append(self.bytes_of[token])
-            else:
+            if not 0 <= token < len(self):
                 raise ValueError(f"there is no token {token}: they go from 0 to {len(self) - 1}")
+            out.append(names[token] if token in names else self.bytes_of[token])
         return b"".join(out)
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text that tokens stand for.
 
-        A token may end in the middle of a character. What is no whole character is shown as U+FFFD, a question mark
-        in a diamond.
+        A token may end in the middle of a character. What is no whole character, even with the tokens around it, is shown as U+FFFD, a
+        question mark in a diamond, as `bytes.decode` does with errors="replace".
         """
         return self.decode_bytes(tokens).decode("utf-8", errors="replace")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from course.viz.graph import draw_graph
 from course.viz.picture import Picture, steps
 from course.viz.stepper import backward_steps
+from course.viz.tree import draw_tree
 
 if TYPE_CHECKING:
     from course.viz.images import draw_images, draw_window
     from course.viz.layouts import draw_layout
     from course.viz.plots import decision_boundary, loss_curve
+    from course.viz.tokens import draw_tokens
 
 __all__ = [
     "Picture",
@@ -22,6 +24,8 @@ __all__ = [
     "draw_graph",
     "draw_images",
     "draw_layout",
+    "draw_tokens",
+    "draw_tree",
     "draw_window",
     "loss_curve",
     "steps",
@@ -42,4 +46,8 @@ def __getattr__(name: str) -> Any:
         from course.viz.layouts import draw_layout
 
         return draw_layout
+    if name == "draw_tokens":
+        from course.viz.tokens import draw_tokens
+
+        return draw_tokens
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

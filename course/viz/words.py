@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -52,6 +52,27 @@ def clip(text: str, length: int) -> str:
     """The text in one line of at most `length` characters, without characters that do not print."""
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+VISIBLE = {" ": "␣", "\n": "↵", "\t": "⇥"}
+
+
+def visible(piece: bytes, can_show: Callable[[str], bool] = str.isprintable) -> str:
+    """A piece of text so that its spaces are seen, and bytes that are no whole character.
+
+    Args:
+        piece: the bytes of a text in UTF-8, or of a part of one.
+        can_show: whether a character can be shown; of others, the bytes are.
+
+    >>> visible(b" the"), visible(b"\\n"), visible("\u00e9".encode()[:1]), visible(b"a\\x00")
+    ('␣the', '↵', '\\\\xc3', 'a\\\\x00')
+    """
+    shown = []
+    for character in piece.decode("utf-8", "surrogateescape"):
+        codes = character.encode("utf-8", "surrogateescape")
+        plain = character if can_show(character) and character.isprintable() else ""
+        shown.append(VISIBLE.get(character) or plain or "".join(f"\\x{code:02x}" for code in codes))
+    return "".join(shown)
 
 
 def shape_of(node: Node) -> tuple[int, ...]:
