@@ -10,7 +10,7 @@ from course.cuda.record import launch
 from course.tensor.autograd import Function
 
 
-def split_heads(x: CudaArray, n_head: int, n_parts: int) -> CudaArray:
+def split_on_device(x: CudaArray, n_head: int, n_parts: int) -> CudaArray:
     """(n, t, n_parts * n_head * d), side by side, as (n_parts, n * n_head, t, d), dense: one copy."""
     n, t, width = x.shape
     d = width // (n_parts * n_head)
@@ -18,7 +18,7 @@ def split_heads(x: CudaArray, n_head: int, n_parts: int) -> CudaArray:
     return turned.dense(n_parts, n * n_head, t, d)
 
 
-def join_heads(x: CudaArray, n_head: int) -> CudaArray:
+def join_on_device(x: CudaArray, n_head: int) -> CudaArray:
     """The reverse: (n_parts, n * n_head, t, d) as (n, t, n_parts * n_head * d), dense: one copy."""
     n_parts, batch, t, d = x.shape
     n = batch // n_head
@@ -40,19 +40,19 @@ class FlashAttention(Function):
         Kept for backward: the three parts, the output, and the logarithm of each query's sum of exponentials.
         """
         self.n_head = n_head
-        parts = split_heads(qkv, n_head, 3)
+        parts = split_on_device(qkv, n_head, 3)
         _, batch, t, d = parts.shape
         out, logsumexp = qkv.new((batch, t, d), qkv.dtype), qkv.new((batch, t), qkv.dtype)
         grid, rows = launch_shape(batch, t, d)
         launch(flash_forward(d, rows), grid, rows, *each(parts), scale_for(d), True, out, logsumexp)
         self.save(parts, out, logsumexp)
-        return join_heads(out.expand_dims(0), n_head)
+        return join_on_device(out.expand_dims(0), n_head)
 
     def backward(self, grad: CudaArray) -> CudaArray:
         """The gradient by qkv, of its shape: three launches, and a copy before and after."""
         parts, out, logsumexp = self.saved
         _, batch, t, d = parts.shape
-        (grad,) = each(split_heads(grad, self.n_head, 1))
+        (grad,) = each(split_on_device(grad, self.n_head, 1))
         delta, dparts = out.new((batch, t), out.dtype), out.new(parts.shape, out.dtype)
         n = batch * t
         launch(row_dots, -(-n // 64), 64, grad.reshape(n, d), out.reshape(n, d), delta.reshape(n))
@@ -61,7 +61,7 @@ class FlashAttention(Function):
         dq, dk, dv = each(dparts)
         launch(flash_backward_dq(d, rows), grid, rows, *given, dq)
         launch(flash_backward_dk_dv(d, rows), grid, rows, *given, dk, dv)
-        return join_heads(dparts, self.n_head)
+        return join_on_device(dparts, self.n_head)
 
 
 def each(parts: CudaArray) -> list[Any]:

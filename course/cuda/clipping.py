@@ -29,7 +29,8 @@ def add_squares(x, total):
     """
     own = float32(0)
     for i in range(cuda.grid(1), x.size, cuda.gridsize(1)):
-        own += x[i] * x[i]
+        value = x[i]
+        own += value * value
     squares = block_sum(own)
     if cuda.threadIdx.x == 0:
         cuda.atomic.add(total, 0, squares)
