@@ -11,8 +11,10 @@ from course.viz.picture import Picture, steps
 from course.viz.stepper import backward_steps
 
 if TYPE_CHECKING:
+    from course.viz.bars import draw_shares
     from course.viz.images import draw_images, draw_window
     from course.viz.layouts import draw_layout
+    from course.viz.matrices import draw_matrix
     from course.viz.plots import decision_boundary, loss_curve
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "draw_graph",
     "draw_images",
     "draw_layout",
+    "draw_matrix",
+    "draw_shares",
     "draw_window",
     "loss_curve",
     "steps",
@@ -42,4 +46,12 @@ def __getattr__(name: str) -> Any:
         from course.viz.layouts import draw_layout
 
         return draw_layout
+    if name == "draw_matrix":
+        from course.viz.matrices import draw_matrix
+
+        return draw_matrix
+    if name == "draw_shares":
+        from course.viz.bars import draw_shares
+
+        return draw_shares
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
