@@ -90,7 +90,7 @@ class GPT(Module):
         Args:
             tokens: (n, t), integers; t and what is in the caches together are at most config.block_size.
             targets: (n, t), for each place the token that comes next; -1 where that does not count. They are shifted already.
-            caches: of the tokens before, one for each block; see `new_caches`.
+            caches: of the tokens before, one for each block; see `new_caches`. Without them, the transformer gets a None for each.
 
         Returns:
             Logits, (n, t, vocab_size), and the mean cross-entropy over the places that count, or None without targets.

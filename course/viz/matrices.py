@@ -62,7 +62,7 @@ def draw_matrix(
         figure = Figure(figsize=size, layout="constrained")
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
         axes = figure.add_subplot()
-        axes.imshow(np.where(out, 0.0, numbers), cmap="Purples", vmin=0, vmax=1.6 * top, aspect="auto")  # fmt: skip
+        axes.imshow(np.where(out, 0.0, numbers), cmap="Purples", vmin=0, vmax=2.4 * top, aspect="auto")  # fmt: skip
         axes.set_xticks(range(len(across)), across, color=INK, fontsize=9)
         axes.set_yticks(range(len(down)), down, color=INK, fontsize=9)
         axes.set_xlabel(xlabel, color=MUTED)
@@ -77,8 +77,8 @@ def draw_matrix(
                 text = f"{numbers[i, j]:.{digits}f}"
                 axes.text(j, i, text, ha="center", va="center", color=INK, fontsize=8)
         said = "; ".join(
-            f"{name}: {', '.join('hidden' if gone else f'{x:.{digits}f}' for x, gone in zip(row, crossed))}"
+            f"{' '.join(name.split()) or 'space'}: {', '.join('hidden' if gone else f'{x:.{digits}f}' for x, gone in zip(row, crossed))}"
             for name, row, crossed in zip(down, numbers, out)
         )
-        alt = f"{title}. {ylabel} by {xlabel} ({', '.join(across)}). {said}."
+        alt = f"{title}. {ylabel} by {xlabel} ({', '.join(' '.join(name.split()) or 'space' for name in across)}). {said}."
         return Picture.from_figure(figure, alt)
