@@ -50,8 +50,8 @@ def draw_shares(
             total, left = sum(parts.values()), 0.0
             for name, (fill, line, hatch) in zip(names, LOOKS):
                 share = parts[name] / total
-                look = {"color": fill, "edgecolor": line, "hatch": hatch}
-                axes.barh(row, share, left=left, label=name if row == 0 else None, **look)
+                label = name if row == 0 else None
+                axes.barh(row, share, left=left, color=fill, edgecolor=line, hatch=hatch, label=label)  # fmt: skip
                 if share > 0.06:
                     text = axes.text(left + share / 2, row, f"{share:.0%}", ha="center", va="center", color=INK, fontsize=9)  # fmt: skip
                     text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5})

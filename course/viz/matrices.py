@@ -71,8 +71,8 @@ def draw_matrix(
         axes.spines[:].set_color(MUTED)
         for i, j in np.ndindex(numbers.shape):
             if out[i, j]:
-                look = {"fill": False, "hatch": "xx", "edgecolor": "#c9ced3", "linewidth": 0}
-                axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **look))
+                corner = (j - 0.5, i - 0.5)
+                axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="xx", edgecolor="#c9ced3", linewidth=0))  # fmt: skip
             else:
                 text = f"{numbers[i, j]:.{digits}f}"
                 axes.text(j, i, text, ha="center", va="center", color=INK, fontsize=8)
