@@ -1,23 +1,25 @@
 """course.gpt's model: GPT-2's logits, caches, causality, initial numbers, gradients."""
 
 import itertools
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from course.gpt.attention import hidden
+from course.gpt.attention import hidden, merge_heads, split_heads
 from course.gpt.config import PRESETS, GPTConfig
+from course.gpt.data.tiny_gpt2 import load_tiny_gpt2
 from course.gpt.model import GPT, logits_of
 from course.gpt.weights import load_gpt2_weights
 from course.tensor import Tensor, manual_seed, no_grad
 from course.tensor.nn import optim
 from course.tensor.nn.state import fill
 
-DATA = Path(__file__).parent / "data"
-TINY = GPTConfig(13, 10, 2, 3, 12, 0.0, 0.0, 0.0, tie_weights=True)
+STORED = load_tiny_gpt2()
+TINY = GPTConfig(**STORED.sizes, tie_weights=True)
 
 
 @pytest.fixture
@@ -36,9 +38,8 @@ TOKENS = np.random.default_rng(0).integers(0, 11, (2, 12))
 def test_stored_logits() -> None:
     """Of Hugging Face's GPT-2, with random weights; made by transformers."""
     model = GPT(TINY)
-    load_gpt2_weights(model, DATA / "tiny_gpt2.safetensors")
-    stored = json.loads((DATA / "tiny_gpt2_logits.json").read_text())
-    assert np.abs(logits_of(model, stored["tokens"]) - stored["logits"]).max() < 1e-5
+    load_gpt2_weights(model, STORED.weights)
+    assert np.abs(logits_of(model, STORED.tokens) - STORED.logits).max() < 1e-5
 
 
 def test_hugging_faces_logits(tmp_path: Path) -> None:
@@ -60,9 +61,7 @@ def test_hugging_faces_logits(tmp_path: Path) -> None:
 
 def test_weights_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match="wte"):
-        load_gpt2_weights(
-            GPT(GPTConfig(14, 10, 2, 3, 12, tie_weights=True)), DATA / "tiny_gpt2.safetensors"
-        )
+        load_gpt2_weights(GPT(GPTConfig(14, 10, 2, 3, 12, tie_weights=True)), STORED.weights)
 
 
 def test_the_state_has_mingpts_names() -> None:
@@ -82,6 +81,25 @@ def test_which_keys_are_hidden() -> None:
     assert hidden(3, 3).tolist() == [[0, 1, 1], [0, 0, 1], [0, 0, 0]]
     assert hidden(2, 4).tolist() == [[0, 0, 0, 1], [0, 0, 0, 0]]
     assert hidden(1, 4).tolist() == [[0, 0, 0, 0]]
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))
+def test_heads_are_split_and_merged(n: int, t: int, n_head: int, width: int) -> None:
+    qkv = np.arange(n * t * 3 * n_head * width).reshape(n, t, -1)
+    parts = split_heads(Tensor(qkv), n_head)
+    for third, part in zip(np.split(qkv, 3, 2), parts, strict=True):
+        assert part.shape == (n, n_head, t, width)
+        for head in range(n_head):
+            mine = third[:, :, head * width : (head + 1) * width]
+            np.testing.assert_array_equal(part.numpy()[:, head], mine)
+        np.testing.assert_array_equal(merge_heads(part).numpy(), third)
+
+
+@given(st.integers(1, 6), st.integers(0, 6))
+def test_each_query_sees_up_to_its_own_place(n_queries: int, before: int) -> None:
+    mask = hidden(n_queries, before + n_queries)
+    assert [row.tolist().count(False) for row in mask] == [before + i + 1 for i in range(n_queries)]
+    assert (np.diff(mask.astype(int), axis=1) >= 0).all()
 
 
 def test_nobody_sees_what_comes_later(model: GPT) -> None:

@@ -668,3 +668,32 @@ def test_a_figure_of_pyplot_is_closed_so_that_it_is_not_shown_twice():
     assert not pyplot.fignum_exists(figure.number)
     with pytest.raises(ValueError, match="alt is empty"):
         viz.Picture.from_figure(figure, " ")
+
+
+def test_a_matrix_says_its_numbers_and_what_is_hidden():
+    picture = viz.draw_matrix(
+        [[1.0, 0.0], [0.25, 0.75]],
+        ["a", "b"],
+        ["x", "y"],
+        hidden=[[False, True], [False, False]],
+        title="Weights",
+        xlabel="key",
+        ylabel="query",
+    )
+    assert picture.alt == "Weights. query by key (x, y). a: 1.00, hidden; b: 0.25, 0.75."
+    assert png_width(picture) > picture.width
+    assert "0: 3; 1: 0." in viz.draw_matrix([[3], [0]], digits=0).alt
+    for wrong in ([1, 2], [[]], [[-1]], np.ones((40, 40))):
+        with pytest.raises(ValueError, match="1 to 1024 numbers"):
+            viz.draw_matrix(wrong)
+    with pytest.raises(ValueError, match="do not fit"):
+        viz.draw_matrix([[1, 2]], ["a"], ["x"])
+
+
+def test_shares_say_per_cent():
+    picture = viz.draw_shares({"small": {"a": 1, "b": 3}, "large": {"a": 0, "b": 2000}}, unit="kg")
+    assert picture.alt == "Shares: small, 4 kg: a 25%, b 75%; large, 2,000 kg: a 0%, b 100%."
+    assert png_width(picture) > picture.width
+    for wrong in ({}, {"x": {"a": 0}}, {"x": {"a": 1}, "y": {"b": 1}}, {"x": {"a": -1, "b": 2}}):
+        with pytest.raises(ValueError):
+            viz.draw_shares(wrong)

@@ -36,9 +36,16 @@ class Cache:
 
 
 def hidden(n_queries: int, n_keys: int) -> np.ndarray:
-    """Which keys a query must not see: (n_queries, n_keys), true for those that come after it.
+    """Which keys a query must not see: those of tokens that come after its own.
 
     The queries are the last of the keys' tokens: query i stands at place n_keys - n_queries + i.
+
+    Args:
+        n_queries: how many queries there are; at most n_keys.
+        n_keys: how many keys; key j stands at place j.
+
+    Returns:
+        (n_queries, n_keys), booleans: true where the key's place is greater than the query's.
     """
     places = np.arange(n_keys - n_queries, n_keys)
     return np.arange(n_keys) > places[:, None]
@@ -47,22 +54,54 @@ def hidden(n_queries: int, n_keys: int) -> np.ndarray:
 def attend(q: Tensor, k: Tensor, v: Tensor, dropout: Dropout) -> tuple[Tensor, Tensor]:
     """Attention of each head by itself.
 
-        weights = softmax(q @ k^T / sqrt(width)), 0 for the keys that come after a query
+        scores = q @ k^T / sqrt(width of a head), -inf where the key is hidden from the query
+        weights = softmax(scores), over the keys
         output = dropout(weights) @ v
 
     Args:
         q: the queries, (n, heads, queries, width of a head): of the last of the keys' tokens.
-        k: the keys, (n, heads, keys, width).
+        k: the keys, (n, heads, keys, width of a head).
         v: the values, as k.
-        dropout: of the weights.
+        dropout: of the weights; a module, to be called.
 
     Returns:
-        The output, as q, and the weights, (n, heads, queries, keys), before dropout.
+        The output, of q's shape, and the weights, (n, heads, queries, keys), before dropout.
     """
     scores = (q @ k.transpose()) * (1 / math.sqrt(q.shape[-1]))
     mask = Tensor(hidden(q.shape[2], k.shape[2]), device=q.device)
     weights = scores.masked_fill(mask, -math.inf).softmax()
     return dropout(weights) @ v, weights
+
+
+def split_heads(qkv: Tensor, n_head: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of each head, from one row of numbers for each token.
+
+    A row has three thirds: all queries, all keys, all values. In each third the heads stand side by side,
+    each with as many neighbouring numbers.
+
+    Args:
+        qkv: (n, tokens, 3 * n_embd).
+        n_head: how many heads there are.
+
+    Returns:
+        q, k and v, each (n, heads, tokens, n_embd / n_head).
+    """
+    n, t, width = qkv.shape
+    q, k, v = qkv.reshape(n, t, 3, n_head, width // (3 * n_head)).permute(2, 0, 3, 1, 4)
+    return q, k, v
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """The heads' outputs side by side again, in one row for each token.
+
+    Args:
+        x: (n, heads, tokens, width of a head).
+
+    Returns:
+        (n, tokens, heads * width of a head): in each row first the numbers of head 0, then those of head 1, ...
+    """
+    n, n_head, t, width = x.shape
+    return x.transpose(1, 2).reshape(n, t, n_head * width)
 
 
 class CausalSelfAttention(Module):
@@ -93,20 +132,24 @@ class CausalSelfAttention(Module):
         return self._weights
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
-        """(n, tokens, n_embd); the shape stays as it is.
+        """What each token takes from the others.
+
+        In this order: c_attn, split into heads, extend the cache if there is one, self.attend with attn_dropout, self.keep
+        the weights, merge the heads, c_proj, resid_dropout.
 
         Args:
-            x: the new tokens.
+            x: the new tokens, (n, tokens, n_embd).
             cache: of the tokens before them, if there are any. It is extended by the new keys and values, and gives all.
+
+        Returns:
+            (n, tokens, n_embd).
         """
-        n, t, width = x.shape
-        qkv = self.c_attn(x).reshape(n, t, 3, self.n_head, width // self.n_head)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (n, heads, tokens, width of a head)
+        q, k, v = split_heads(self.c_attn(x), self.n_head)
         if cache is not None:
             k, v = cache.extend(k, v)
         out, weights = self.attend(q, k, v, self.attn_dropout)
         self.keep(weights)
-        return self.resid_dropout(self.c_proj(out.transpose(1, 2).reshape(n, t, width)))
+        return self.resid_dropout(self.c_proj(merge_heads(out)))
 
     def keep(self, weights: Tensor | None) -> None:
         """Keep the weights for a picture, if that is wanted and there are any."""

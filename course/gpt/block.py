@@ -7,7 +7,10 @@ from course.tensor.nn import Dropout, LayerNorm, Linear, Module
 
 
 class MLP(Module):
-    """A network that each token goes through by itself: four times as wide in the middle."""
+    """A network that each token goes through by itself: four times as wide in the middle.
+
+    dropout(c_proj(gelu(c_fc(x))))
+    """
 
     def __init__(self, config: GPTConfig) -> None:
         self.c_fc = Linear(config.n_embd, 4 * config.n_embd)
@@ -20,10 +23,11 @@ class MLP(Module):
 
 
 class Block(Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)).
+    """Attention, then the MLP. Each reads a norm of what is there, and adds to it.
 
-    What is added goes past both parts unchanged, so gradients reach the first block as easily as the last. The norm
-    stands before each part, not after it, as in GPT-2.
+        x = x + attn(ln_1(x)), then x + mlp(ln_2(x))
+
+    What was there goes on unchanged, so gradients reach the first block as easily as the last.
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -33,6 +37,14 @@ class Block(Module):
         self.mlp = MLP(config)
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
-        """(n, tokens, n_embd); the shape stays as it is."""
+        """One round of both.
+
+        Args:
+            x: the residual stream, (n, tokens, n_embd). It is not changed in place.
+            cache: for attention, or None.
+
+        Returns:
+            The stream with what both parts have added, (n, tokens, n_embd).
+        """
         x = x + self.attn(self.ln_1(x), cache)
         return x + self.mlp(self.ln_2(x))

@@ -23,7 +23,18 @@ class Transformer(Module):
         self.ln_f = LayerNorm(config.n_embd)
 
     def forward(self, tokens: Tensor, caches: Sequence[Cache | None]) -> Tensor:
-        """(n, tokens) integers to (n, tokens, n_embd)."""
+        """Each token's vector, after all blocks.
+
+        Tokens and places are looked up and added, then come drop, the blocks with their caches, and ln_f.
+
+        Args:
+            tokens: (n, t), integers.
+            caches: one for each block: a Cache of the tokens before these, or None. With a cache that knows m tokens, these
+                are at the places m, m + 1, ..., and without at 0, 1, ...
+
+        Returns:
+            (n, t, n_embd).
+        """
         before = len(caches[0]) if caches[0] is not None else 0
         places = Tensor(np.arange(before, before + tokens.shape[1]), device=tokens.device)
         x = self.drop(self.wte(tokens) + self.wpe(places))
@@ -52,10 +63,13 @@ class GPT(Module):
             self.lm_head.weight = self.transformer.wte.weight
 
     def initialise(self) -> None:
-        """GPT-2's initial numbers: normal with deviation 0.02, biases 0, norms 1 and 0.
+        """Overwrite all parameters with GPT-2's initial numbers.
 
-        Each block adds to the sum twice, by its two c_proj. So that the sum does not grow with their number, these begin smaller,
-        by 1 / sqrt(2 * n_layer).
+            weights of linear layers and tables   normal, with deviation 0.02
+            those of every c_proj                 normal, with deviation 0.02 / sqrt(2 * n_layer)
+            biases                                0; the weights of norms stay 1
+
+        Each block adds to the stream twice, by its two c_proj. These begin smaller, so that the stream does not grow with depth.
         """
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -75,11 +89,11 @@ class GPT(Module):
 
         Args:
             tokens: (n, t), integers; t and what is in the caches together are at most config.block_size.
-            targets: (n, t), for each place the token that comes next; -1 where that does not count.
-            caches: of the tokens before, one for each block; see `new_caches`.
+            targets: (n, t), for each place the token that comes next; -1 where that does not count. They are shifted already.
+            caches: of the tokens before, one for each block; see `new_caches`. Without them, the transformer gets a None for each.
 
         Returns:
-            Logits, (n, t, vocab_size), and the mean cross-entropy, or None.
+            Logits, (n, t, vocab_size), and the mean cross-entropy over the places that count, or None without targets.
 
         Raises:
             ValueError: if there are more tokens than the model sees.
@@ -101,15 +115,25 @@ class GPT(Module):
         return [Cache() for _ in range(self.config.n_layer)]
 
     def count_parameters(self, embeddings: bool = True) -> int:
-        """How many numbers training changes; without those of the table of places, if embeddings is False."""
+        """How many numbers training changes, each counted once.
+
+        Args:
+            embeddings: False leaves out the table of places, as it is usual when sizes are compared. The table of tokens counts:
+                with `tie_weights` it is the head, too.
+        """
         total = sum(parameter.numel() for parameter in self.parameters())
         return total if embeddings else total - self.transformer.wpe.weight.numel()
 
     def count_flops(self, t: int) -> int:
-        """Additions and multiplications of a forward pass over t tokens: two for each weight of a matrix and token.
+        """How many additions and multiplications a forward pass over t tokens takes.
 
-        Attention's scores and sums come on top: two products of (t, n_embd) with (t, n_embd) in each block. Norms, softmax
-        and gelu are left out, as they are few.
+        The product of an (a, b) and a (b, c) matrix takes 2abc. What counts are the products with the matrices of linear
+        layers, lm_head included, and in each block the two of attention: queries with keys, weights with values, each
+        2 * t * t * n_embd for all heads together, hidden ones included. Looking up in tables is no arithmetic; biases,
+        norms, softmax and gelu are few, and left out.
+
+        Args:
+            t: how many tokens.
         """
         config = self.config
         matrices = 12 * config.n_embd**2 * config.n_layer + config.n_embd * config.vocab_size

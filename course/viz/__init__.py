@@ -4,6 +4,7 @@ They know no unit of the course: any graph that follows `course.viz.protocol` ca
 picture has a text alternative, and shows without scripts wherever a notebook does.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from course.viz.graph import draw_graph
@@ -12,8 +13,10 @@ from course.viz.stepper import backward_steps
 from course.viz.tree import draw_tree
 
 if TYPE_CHECKING:
+    from course.viz.bars import draw_shares
     from course.viz.images import draw_images, draw_window
     from course.viz.layouts import draw_layout
+    from course.viz.matrices import draw_matrix
     from course.viz.plots import decision_boundary, loss_curve
     from course.viz.tokens import draw_tokens
 
@@ -24,6 +27,8 @@ __all__ = [
     "draw_graph",
     "draw_images",
     "draw_layout",
+    "draw_matrix",
+    "draw_shares",
     "draw_tokens",
     "draw_tree",
     "draw_window",
@@ -32,22 +37,21 @@ __all__ = [
 ]
 
 
+LATER = {
+    "decision_boundary": "plots",
+    "draw_images": "images",
+    "draw_layout": "layouts",
+    "draw_matrix": "matrices",
+    "draw_shares": "bars",
+    "draw_tokens": "tokens",
+    "draw_window": "images",
+    "loss_curve": "plots",
+}
+"""In which module of this package each picture stands that matplotlib draws."""
+
+
 def __getattr__(name: str) -> Any:
     """Import the plots when one is used: matplotlib takes a second that graphs need not wait."""
-    if name in ("decision_boundary", "loss_curve"):
-        from course.viz import plots
-
-        return getattr(plots, name)
-    if name in ("draw_images", "draw_window"):
-        from course.viz import images
-
-        return getattr(images, name)
-    if name == "draw_layout":
-        from course.viz.layouts import draw_layout
-
-        return draw_layout
-    if name == "draw_tokens":
-        from course.viz.tokens import draw_tokens
-
-        return draw_tokens
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"course.viz.{LATER[name]}"), name)
