@@ -6,11 +6,11 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from course.kernellab import runtime
 from course.kernellab.flatten import EXCHANGE, Flat, is_barrier
-from course.kernellab.infer import variables
+from course.kernellab.infer import OnlyTyped, variables
 from course.kernellab.lower import CONTEXT, Lowered, Memory, clone, expression, name, site_of
 from course.kernellab.python import memory_names
 from course.kernellab.split import Split
@@ -44,7 +44,8 @@ def infer_variables(flat: Flat, arguments: list[types.Type]) -> dict[str, types.
     params += memory_names(flat.kernel) + [f"_local{i}" for i in range(len(flat.locals))]
     body = [_Bounds(set()).visit(_plain(clone(statement))) for statement in flat.body]
     text += "\n" + _function("_kernel", params, body or [ast.Pass()])
-    environment: dict[str, Any] = {"_np": np, "_math": __import__("math"), "_njit": njit}
+    environment: dict[str, Any] = {"_np": np, "_math": __import__("math")}
+    environment["_njit"] = lambda **_: OnlyTyped
     environment |= {here: getattr(runtime, there) for here, there in HELPERS.items()}
     exec(compile(text, "<types>", "exec"), environment)
     tables = flat.kernel.tables
