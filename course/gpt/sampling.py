@@ -12,7 +12,15 @@ from course.tensor import Tensor, no_grad
 
 Array = np.ndarray
 
-__all__ = ["as_texts", "cached_logits", "draw", "generate", "last_logits", "probabilities", "stream"]
+__all__ = [
+    "as_texts",
+    "cached_logits",
+    "draw",
+    "generate",
+    "last_logits",
+    "probabilities",
+    "stream",
+]
 
 
 def as_texts(tokens: Sequence[Sequence[int]] | Array) -> Array:

@@ -96,7 +96,9 @@ def draw_pieces(
             fill = PALE_BLUE if i % 2 else PAPER
             axes.add_patch(Rectangle((end - chance, 0), chance, 1, facecolor=fill, edgecolor=INK))
             if chance > 0.03:
-                axes.text(end - chance / 2, 0.5, _quoted(token), ha="center", va="center", color=INK)
+                axes.text(
+                    end - chance / 2, 0.5, _quoted(token), ha="center", va="center", color=INK
+                )
         for number in numbers:
             axes.annotate(
                 short(number),
