@@ -9,10 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from course.gpt.choosing import keep_top_k, keep_top_p, pick, softmax
 from course.gpt.config import GPTConfig
-from course.gpt.model import GPT
+from course.gpt.cost import pass_flops
+from course.gpt.model import GPT, logits_of
 from course.gpt.projects import Adding, Sorting, Text, trigram_loss
-from course.gpt.sampling import draw, generate, probabilities, stream
+from course.gpt.sampling import (
+    cached_logits,
+    draw,
+    generate,
+    last_logits,
+    probabilities,
+    stream,
+)
 from course.gpt.trainer import Trainer, TrainerConfig, decay_groups
 from course.tensor import manual_seed
 
@@ -62,6 +71,85 @@ def test_draws_follow_the_probabilities() -> None:
     drawn = draw(np.tile([0.0, 0.4, 0.0, 0.6], (20_000, 1)), np.random.default_rng(0))
     assert set(drawn) == {1, 3}
     assert (drawn == 1).mean() == pytest.approx(0.4, abs=0.02)
+
+
+ROWS = hnp.arrays(np.float64, (3, 7), elements=st.integers(0, 6).map(lambda x: x / 8)).map(
+    lambda x: x + 1 / 8
+)  # many of them equal
+
+
+@given(ROWS, st.integers(1, 9))
+def test_the_k_largest_stay_and_of_equals_the_first(rows: np.ndarray, k: int) -> None:
+    for row, kept in zip(rows, keep_top_k(rows, k)):
+        wanted = sorted(range(7), key=lambda i: -row[i])[:k]
+        assert [*np.flatnonzero(np.isfinite(kept))] == sorted(wanted)
+        assert (kept[wanted] == row[wanted]).all()
+
+
+@given(ROWS, st.floats(0.01, 1.0))
+def test_as_few_as_have_the_share_stay(rows: np.ndarray, p: float) -> None:
+    chances = rows / rows.sum(-1, keepdims=True)
+    for row, kept in zip(chances, keep_top_p(chances, p)):
+        order = sorted(range(7), key=lambda i: -row[i])
+        n = int((kept > 0).sum())
+        assert sorted(order[:n]) == [*np.flatnonzero(kept)]
+        assert row[order[: n - 1]].sum() < p + 1e-12
+        assert row[order[:n]].sum() > p - 1e-12
+        np.testing.assert_allclose(kept[order[:n]], row[order[:n]] / row[order[:n]].sum())
+
+
+@given(ROWS, st.floats(0.05, 20))
+def test_a_temperature_is_a_power(rows: np.ndarray, temperature: float) -> None:
+    powers = rows ** (1 / temperature)
+    np.testing.assert_allclose(
+        softmax(np.log(rows), temperature), powers / powers.sum(-1, keepdims=True)
+    )
+
+
+@given(ROWS, hnp.arrays(np.float64, 3, elements=st.floats(0, 1, exclude_max=True)))
+def test_what_has_no_probability_is_never_picked(rows: np.ndarray, numbers: np.ndarray) -> None:
+    rows = np.where(rows > 0.4, rows, 0)
+    rows[:, 3] = 1e-9
+    for row, number, token in zip(rows, numbers, pick(rows, numbers)):
+        assert row[token] > 0
+        ends = np.cumsum(row)
+        assert ends[token] - row[token] <= number * ends[-1] + 1e-12
+        assert number * ends[-1] < ends[token]
+
+
+def test_each_row_is_drawn_by_itself() -> None:
+    generator = np.random.default_rng(0)
+    first, second = (draw(np.full((50, 4), 0.25), generator).tolist() for _ in range(2))
+    assert len(set(first)) == 4
+    assert first != second
+
+
+@pytest.mark.parametrize("block_size", [3, 5, 11])
+def test_cached_logits_are_those_of_the_window(block_size: int) -> None:
+    model = small(block_size=block_size, n_layer=2)
+    texts = np.random.default_rng(0).integers(0, 3, (2, 8))
+    caches = model.new_caches()
+    for t in (2, 3, 5, 6, 8):
+        ours = cached_logits(model, texts[:, :t], caches)
+        wanted = logits_of(model, texts[:, max(0, t - block_size) : t])[:, -1]
+        np.testing.assert_allclose(ours, wanted, atol=2e-6)
+        np.testing.assert_allclose(last_logits(model, texts[:, :t]), wanted, atol=2e-6)
+
+
+def test_a_model_stays_in_its_mode_between_tokens() -> None:
+    for mode in (True, False):
+        model = small(dropout=0.5).train(mode)
+        for _ in stream(model, [[0]], 3, seed=0):
+            assert model.training is mode
+
+
+def test_the_cost_of_a_pass() -> None:
+    config = GPTConfig.preset("gpt-nano", 65, 32)
+    for t in (1, 7, 32):
+        assert pass_flops(config, t) == GPT(config).count_flops(t)
+    assert (
+        pass_flops(config, 1, 20) - pass_flops(config, 1, 19) == 4 * config.n_embd * config.n_layer
+    )
 
 
 @pytest.mark.parametrize("options", [{"greedy": True}, {"temperature": 1.5}, {"top_k": 2}, {"top_p": 0.7}])  # fmt: skip

@@ -697,3 +697,59 @@ def test_shares_say_per_cent():
     for wrong in ({}, {"x": {"a": 0}}, {"x": {"a": 1}, "y": {"b": 1}}, {"x": {"a": -1, "b": 2}}):
         with pytest.raises(ValueError):
             viz.draw_shares(wrong)
+
+
+# --- probabilities and attention ---
+
+
+def test_chances_are_listed_and_what_is_left_out_is_named():
+    rows = {"T = 1": [0.1, 0.4, 0.2, 0.3], "k = 2": np.array([0, 4 / 7, 0, 3 / 7])}
+    picture = viz.draw_chances(rows, [" cat", "dog", "", "\n"], title="Next", most=3)
+    assert picture.alt == (
+        "Next. T = 1: dog 40.0 %, ⏎ 30.0 %, ∅ 20.0 %. k = 2: dog 57.1 %, ⏎ 42.9 %, ∅ left out. "
+        "1 less likely tokens are not shown."
+    )
+    assert png_width(picture) > picture.width
+    assert "not shown" not in viz.draw_chances({"": [1.0, 0.0]}, ["a", "b"]).alt
+
+
+def test_pieces_say_where_they_end_and_what_falls_on_them():
+    picture = viz.draw_pieces([0.25, 0.0, 0.75], [" a", "b", "c"], [0.25, 0.0, 1.0])
+    assert picture.alt == (
+        "A piece for each token. From 0: ␣a up to 0.25, b up to 0.25, c up to 1. "
+        "0.25 falls on c. 0 falls on ␣a."
+    )
+    assert png_width(picture) > 0
+
+
+@pytest.mark.parametrize("n_heads", [1, 5])
+def test_attention_maps_say_who_looks_where(n_heads):
+    weights = np.tile([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.2, 0.2, 0.6]], (n_heads, 1, 1))
+    picture = viz.attention_maps(weights, ["The", " end", "!"], title="Heads")
+    assert picture.alt.startswith(
+        f"Heads: {n_heads} map{'s' * (n_heads > 1)} of 3 queries by 3 keys."
+    )
+    assert "head 0: The at The (100 %), ␣end at ␣end (75 %), ! at ! (60 %)." in picture.alt
+    assert picture.alt.count("(75 %)") == n_heads
+    last = viz.attention_maps(weights[:, 1:], ["The", " end", "!"], queries=[1], captions=["x"] * n_heads)  # fmt: skip
+    assert "1 queries by 3 keys. x: ! at ! (60 %)." in last.alt
+    long = viz.attention_maps(np.full((1, 20, 20), 0.05), ["word"] * 20)
+    assert png_width(long) > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: viz.draw_chances({}, ["a"]), "chances are empty"),
+        (lambda: viz.draw_chances({"x": [0.5, 0.5]}, ["a"]), r"shape \(2,\), expected \(1,\)"),
+        (lambda: viz.draw_chances({"x": []}, []), r"shape \(0,\)"),
+        (lambda: viz.draw_pieces([[1.0]], ["a"]), r"shape \(1, 1\), expected \(1,\)"),
+        (lambda: viz.attention_maps([[1.0]], ["a"]), r"shape \(1, 1\), expected \(heads"),
+        (lambda: viz.attention_maps(np.ones((1, 2, 2)), ["a"]), "got 1 tokens for 2 queries and 2 keys"),
+        (lambda: viz.attention_maps(np.ones((1, 2, 1)), ["a"]), "queries are the last of them"),
+        (lambda: viz.attention_maps(np.ones((1, 1, 1)), ["a"], captions=["x", "y"]), "2 captions for 1 maps"),
+    ],
+)  # fmt: skip
+def test_pictures_of_probabilities_refuse_wrong_shapes(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

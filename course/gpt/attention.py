@@ -28,7 +28,15 @@ class Cache:
         return 0 if self.keys is None else self.keys.shape[2]
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Put new ones behind those that are there; returns all."""
+        """Put new keys and values behind those that are there, if there are any.
+
+        Args:
+            keys: of the new tokens, (n, heads, new tokens, width of a head).
+            values: of the new tokens, in the same form.
+
+        Returns:
+            All keys and all values, old ones first. From now on they are `self.keys` and `self.values`.
+        """
         if self.keys is not None and self.values is not None:
             keys, values = Tensor.cat([self.keys, keys], 2), Tensor.cat([self.values, values], 2)
         self.keys, self.values = keys, values

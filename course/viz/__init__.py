@@ -1,4 +1,4 @@
-"""Pictures for notebooks: computation graphs, the backward pass in steps, curves.
+"""Pictures for notebooks: computation graphs, the backward pass in steps, curves, probabilities, attention.
 
 They know no unit of the course: any graph that follows `course.viz.protocol` can be drawn. Every
 picture has a text alternative, and shows without scripts wherever a notebook does.
@@ -13,7 +13,9 @@ from course.viz.stepper import backward_steps
 from course.viz.tree import draw_tree
 
 if TYPE_CHECKING:
+    from course.viz.attention import attention_maps
     from course.viz.bars import draw_shares
+    from course.viz.chances import draw_chances, draw_pieces
     from course.viz.images import draw_images, draw_window
     from course.viz.layouts import draw_layout
     from course.viz.matrices import draw_matrix
@@ -22,12 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Picture",
+    "attention_maps",
     "backward_steps",
     "decision_boundary",
+    "draw_chances",
     "draw_graph",
     "draw_images",
     "draw_layout",
     "draw_matrix",
+    "draw_pieces",
     "draw_shares",
     "draw_tokens",
     "draw_tree",
@@ -38,10 +43,13 @@ __all__ = [
 
 
 LATER = {
+    "attention_maps": "attention",
     "decision_boundary": "plots",
+    "draw_chances": "chances",
     "draw_images": "images",
     "draw_layout": "layouts",
     "draw_matrix": "matrices",
+    "draw_pieces": "chances",
     "draw_shares": "bars",
     "draw_tokens": "tokens",
     "draw_window": "images",
