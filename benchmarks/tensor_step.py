@@ -13,19 +13,15 @@ divided by PyTorch's in the same round. Peers that are not installed are named a
 """
 
 import functools
-import importlib.util
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-ROUNDS, LOSSES = 7, 5
+from contest import Step, compare, environment, installed, serve
+
 LR, BETAS, EPS, DECAY = 1e-3, (0.9, 0.999), 1e-8, 0.01
 MODELS = {"MLP": 8, "CNN 8x8": 8, "CNN 28x28": 28}
 ENGINES = {
@@ -38,8 +34,6 @@ ENGINES = {
     "autograd": "autograd",
 }
 BASE = "PyTorch"
-
-Step = Callable[[], float | Callable[[], float]]
 
 
 def task(model: str) -> tuple[list[Any], Any, Any]:
@@ -282,68 +276,6 @@ STEPS: dict[str, Callable[[str], Step]] = {
 }
 
 
-def serve(engine: str, model: str) -> None:
-    """In a process of its own: say the first losses, then the CPU seconds of a step whenever asked."""
-    step = STEPS[engine](model)
-
-    def loss() -> float:
-        said = step()
-        return said() if callable(said) else said
-
-    print(json.dumps([loss() for _ in range(LOSSES)]), flush=True)
-    for _ in range(5):
-        step()
-    start = time.process_time()
-    step()
-    times = max(1, int(0.4 / max(time.process_time() - start, 1e-5)))
-    for _ in sys.stdin:
-        start = time.process_time()
-        for _ in range(times):
-            step()
-        print((time.process_time() - start) / times, flush=True)
-
-
-def start(engine: str, model: str) -> subprocess.Popen:
-    """A process that serves an engine."""
-    return subprocess.Popen(
-        [sys.executable, __file__, engine, model],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, env={**os.environ, **THREADS},
-    )  # fmt: skip
-
-
-def compare(model: str, engines: list[str]) -> Iterator[tuple[str, float, float]]:
-    """Each engine's median CPU seconds, and its median ratio to PyTorch's."""
-    servers = {}
-    for engine in engines:
-        process = start(engine, model)
-        line = process.stdout.readline() if process.stdout else ""
-        if not line:
-            error = process.stderr.read().strip().splitlines() if process.stderr else []
-            print(f"  {engine}: does not run here ({error[-1][:90] if error else 'no message'})")
-            continue
-        servers[engine] = (process, json.loads(line))
-    reference = servers[BASE if BASE in servers else "ours, compiled"][1]
-    for engine, (_, losses) in servers.items():
-        difference = max(abs(a - b) for a, b in zip(losses, reference))
-        if difference > 1e-3:
-            print(f"  {engine}: its losses differ by {difference:.1e}: not the same work")
-    seconds: dict[str, list[float]] = {engine: [] for engine in servers}
-    for _ in range(ROUNDS):
-        for engine, (process, _) in servers.items():
-            assert process.stdin and process.stdout
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            seconds[engine].append(float(process.stdout.readline()))
-    for process, _ in servers.values():
-        process.stdin.close()
-        process.wait()
-    for engine, own in seconds.items():
-        base = seconds.get(BASE)
-        ratio = statistics.median(a / b for a, b in zip(own, base)) if base else float("nan")
-        yield engine, statistics.median(own), ratio
-
-
 def import_seconds(module: str) -> float:
     """CPU seconds to import a module in a fresh process, the median of five."""
     code = f"import time; s = time.process_time(); import {module}; print(time.process_time() - s)"
@@ -353,26 +285,18 @@ def import_seconds(module: str) -> float:
 
 def main() -> None:
     """Print the table."""
-    engines = []
-    for engine, module in ENGINES.items():
-        if module and not importlib.util.find_spec(module):
-            print(f"{engine}: not installed, left out")
-        else:
-            engines.append(engine)
-    import numpy as np
-
-    print(f"{platform.platform()}, Python {platform.python_version()}, numpy {np.__version__}")
-    print(f"one thread, CPU time, median of {ROUNDS} rounds; other load: {os.getloadavg()[0]:.1f}")
+    engines = installed(ENGINES)
+    print(environment())
     numpy_s, ours_s = import_seconds("numpy"), import_seconds("course.tensor.nn")
     print(f"import: numpy {numpy_s:.2f} s, course.tensor.nn {ours_s - numpy_s:.2f} s more")
     for model in MODELS:
         print(model)
-        for engine, each, ratio in compare(model, engines):
+        for engine, each, ratio in compare(__file__, model, engines, BASE, "ours, compiled"):
             print(f"  {engine:16s} {each * 1e3:8.3f} ms   {ratio:6.2f} x the time of {BASE}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        serve(*sys.argv[1:])
+        serve(STEPS[sys.argv[1]](sys.argv[2]))
     else:
         main()
