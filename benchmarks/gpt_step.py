@@ -86,13 +86,15 @@ def our_step(model: str, fused: bool, compiled: bool) -> Step:
     return step
 
 
-def our_text(model: str, use_cache: bool) -> Step:
+def our_text(model: str, use_cache: bool, arrays: bool = False) -> Step:
     """128 tokens."""
+    from course.gpt.decoder import Decoder
     from course.gpt.sampling import generate
     from course.tensor import use_kernels
 
     use_kernels()
-    ours = our_model(model, WINDOW)
+    ours = our_model(model, WINDOW).eval()
+    ours = Decoder(ours) if arrays else ours
     return lambda: float(
         generate(ours, [[1]], N_NEW, greedy=True, use_cache=use_cache)[0, 1:9].sum()
     )
@@ -379,6 +381,7 @@ TASKS: dict[str, dict[str, Callable[[str], Step]]] = {
         "tinygrad": tinygrad_step,
     },
     "text": {
+        "ours, on arrays": functools.partial(our_text, use_cache=True, arrays=True),
         "ours, cached": functools.partial(our_text, use_cache=True),
         "ours, uncached": functools.partial(our_text, use_cache=False),
         BASE: functools.partial(torch_text, fused=False),

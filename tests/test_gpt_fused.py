@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from course.gpt.config import GPTConfig
+from course.gpt.decoder import Decoder
 from course.gpt.fused import FusedSelfAttention, fuse
 from course.gpt.model import GPT, logits_of
 from course.gpt.projects import Sorting
@@ -83,3 +84,21 @@ def test_training_is_the_same_on_the_students_kernels() -> None:
         losses.append(Trainer(TrainerConfig(12, 8, lr=3e-3), model, Sorting()).run())
     np.testing.assert_allclose(*losses, atol=1e-4)
     assert losses[0][-1] < losses[0][0]
+
+
+def test_a_decoder_gives_the_models_logits() -> None:
+    """Text by text, token by token, past the window, and with several tokens at once."""
+    model = some(False).eval()
+    decoder = Decoder(model)
+    np.testing.assert_allclose(logits_of(model, TOKENS), decoder(Tensor(TOKENS))[0].numpy(), atol=1e-5)  # fmt: skip
+    caches, parts = decoder.new_caches(), []
+    for a, b in ((0, 4), (4, 5), (5, 9)):
+        parts.append(decoder(Tensor(TOKENS[:, a:b]), caches)[0].numpy())
+    np.testing.assert_allclose(np.concatenate(parts, 1), logits_of(model, TOKENS), atol=1e-5)
+    for options in ({"greedy": True}, {"seed": 1, "top_k": 4}, {"seed": 2, "use_cache": False}):
+        ours, theirs = (generate(m, TOKENS[:, :3], 20, **options) for m in (decoder, model))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="12 tokens are more than this model sees: 11"):
+        decoder(Tensor(np.zeros((1, 12), int)))
+    with pytest.raises(ValueError, match=r"this model is on cuda"):
+        Decoder(model.to("cuda"))

@@ -52,11 +52,13 @@ def last_logits(model: GPT, tokens: Array, caches: Sequence[Cache] | None = None
         (n, vocab_size): the logits of the last place.
     """
     training = model.training
-    model.eval()
+    if training:  # to look through a whole model takes longer than a token
+        model.eval()
     window = Tensor(tokens[:, -model.config.block_size :], device=model.lm_head.weight.device)
     with no_grad():
         logits, _ = model(window, caches=caches)
-    model.train(training)
+    if training:
+        model.train()
     return logits.numpy()[:, -1]
 
 
