@@ -13,7 +13,7 @@ def next_tokens(sequences: Array, n_given: int = 1) -> tuple[Array, Array]:
     Args:
         sequences: (n, t + 1), tokens. They stay as they are.
         n_given: how many tokens of each are given: the model is not asked for those. The first that counts is the one behind
-            them, so the first n_given - 1 targets are -1.
+            them, so the first n_given - 1 targets are -1. At least 1.
 
     Returns:
         Tokens (n, t), and targets (n, t): at each place the token that comes next, or -1 where that does not count.
@@ -45,10 +45,18 @@ class Sorting:
         found: list[Array] = []
         while len(found) < n:
             digits = generator.integers(0, self.n_digits, (4 * n, self.length))
-            # Which part it is in depends on the digits alone.
-            number = digits @ self.n_digits ** np.arange(self.length)
-            found += list(digits[(number * 7919 % 101 < 25) == self.validation])
+            found += list(digits[self._is_of_this_part(digits)])
         return np.array(found[:n])
+
+    def every(self) -> Array:
+        """All digits to sort that this part has, each row once: (how many, length)."""
+        digits = np.array(list(np.ndindex(*[self.n_digits] * self.length)))
+        return digits[self._is_of_this_part(digits)]
+
+    def _is_of_this_part(self, digits: Array) -> Array:
+        """For each row, whether it belongs here: that depends on the digits alone."""
+        number = digits @ self.n_digits ** np.arange(self.length)
+        return (number * 7919 % 101 < 25) == self.validation
 
     def batch(self, n: int, generator: np.random.Generator) -> tuple[Array, Array]:
         """Tokens (n, 2 * length - 1), and the tokens that come next, -1 where the digits are still to come."""

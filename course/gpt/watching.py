@@ -1,5 +1,6 @@
 """Looking on while a model learns: functions for `Trainer.on_step` and `Trainer.on_evaluation`."""
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +29,9 @@ class ProgressBar:
         """One step was made."""
         if self.bar is None:
             before = trainer.step - 1
+            total = trainer.config.steps
             self.bar = tqdm(
-                total=trainer.config.steps, initial=before, unit="step", mininterval=0.5
+                total=total, initial=before, unit="step", mininterval=0.5, file=sys.stdout
             )
         self.bar.set_postfix(loss=f"{trainer.losses[-1]:.3f}", refresh=False)
         self.bar.update()

@@ -1,5 +1,6 @@
-"""How a training went: the loss of each step, and what was measured in between."""
+"""Pictures of a training: the loss of each step and what was measured in between, and gradients as arrows."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from course.viz.palette import BLUE, INK, MUTED, ORANGE
 from course.viz.picture import Picture
-from course.viz.plots import _axes, _figure_of, _floats
+from course.viz.plots import LINES, _axes, _figure_of, _floats
 from course.viz.words import short
 
 
@@ -60,3 +61,36 @@ def training_curve(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         alt = f"{title}: {ylabel} by step. {' '.join(said)}"
         return Picture.from_figure(_figure_of(axes), alt)
+
+
+def arrows(
+    vectors: Mapping[str, tuple[float, float]], radius: float | None = None, *, title: str = ""
+) -> Picture:
+    """Draw arrows from one point, to compare lengths and directions.
+
+    Args:
+        vectors: where each one points, by name.
+        radius: of a circle around the point, or None.
+        title: stands above the picture.
+
+    Returns:
+        The picture. Its `alt` gives each arrow's length and direction.
+    """
+    told = [
+        f"{name} is {short(math.hypot(x, y))} long, at {short(math.degrees(math.atan2(y, x)))} degrees"
+        for name, (x, y) in vectors.items()
+    ]
+    with _axes(title, "by the first parameter", "by the second", size=(5.2, 4.2)) as axes:
+        for (name, (x, y)), (color, line) in zip(vectors.items(), LINES * len(vectors)):
+            axes.annotate(
+                "", (x, y), (0, 0), arrowprops={"arrowstyle": "->", "color": color, "linestyle": line, "linewidth": 2}
+            )  # fmt: skip
+            axes.plot([], [], line, color=color, label=name)
+            axes.plot(x, y, alpha=0)  # the axes reach as far as the arrow
+        if radius is not None:
+            around = np.linspace(0, 2 * np.pi, 100)
+            axes.plot(radius * np.cos(around), radius * np.sin(around), color=MUTED, linewidth=0.8)
+            told.append(f"the circle has radius {short(radius)}")
+        axes.set_aspect("equal")
+        axes.legend(frameon=False)
+        return Picture.from_figure(_figure_of(axes), f"{title}: {'; '.join(told)}.")
