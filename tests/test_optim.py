@@ -264,6 +264,17 @@ def test_schedules_by_hand():
     warm = rates(lambda o: optim.LambdaLR(o, optim.warmup_cosine(3, 7, floor=0.5)), 9)
     assert np.allclose(warm, [0.2, 0.4, 0.6, 0.8, *warm[4:7], 0.4, 0.4])
     assert math.isclose(warm[5], 0.6) and warm[3] > warm[4] > warm[5] > warm[6] > warm[7]
+    only_up = optim.warmup_cosine(3, 3, floor=0.3)
+    assert [only_up(step) for step in range(5)] == [0.25, 0.5, 0.75, 0.3, 0.3]
+
+
+def test_a_schedule_goes_where_it_is_sent():
+    optimizer = optim.SGD([Parameter([0.0])], lr=0.8)
+    schedule = optim.LambdaLR(optimizer, lambda step: 0.5**step)
+    schedule.go_to(3)
+    assert (schedule.steps, optimizer.lr) == (3, 0.1)
+    schedule.step()
+    assert (schedule.steps, optimizer.lr) == (4, 0.05)
 
 
 def test_schedules_are_pytorchs():

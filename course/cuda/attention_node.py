@@ -37,7 +37,8 @@ class FlashAttention(Function):
     def forward(self, qkv: CudaArray, n_head: int) -> CudaArray:
         """The heads' outputs, side by side: (n, t, n_head * d), of (n, t, 3 * n_head * d).
 
-        Kept for backward: the three parts, the output, and the logarithm of each query's sum of exponentials.
+        Kept for backward: the three parts in one array, the output, (batch, t, d), and the logarithm of each query's sum of exponentials,
+        (batch, t). The batch are all heads of all texts.
         """
         self.n_head = n_head
         parts = split_on_device(qkv, n_head, 3)
@@ -49,7 +50,11 @@ class FlashAttention(Function):
         return join_on_device(out.expand_dims(0), n_head)
 
     def backward(self, grad: CudaArray) -> CudaArray:
-        """The gradient by qkv, of its shape: three launches, and a copy before and after."""
+        """The gradient by qkv, of its shape: three launches, and a copy before and after.
+
+        First `row_dots` makes delta, (batch, t), of the gradient and the output. The gradients of the three parts are written into
+        one array, so that they are joined by one copy.
+        """
         parts, out, logsumexp = self.saved
         _, batch, t, d = parts.shape
         (grad,) = each(split_on_device(grad, self.n_head, 1))

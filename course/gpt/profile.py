@@ -45,9 +45,9 @@ def profile(
         A row for each kernel. Of equally long ones, that which was launched first comes first.
     """
     rows: dict[str, Row] = {}
-    for launch in launches:
-        row = rows.setdefault(launch.kernel, Row(launch.kernel))
+    for entry in launches:
+        row = rows.setdefault(entry.kernel, Row(entry.kernel))
         row.launches += 1
-        row.bytes += launch.bytes
-        row.seconds += overhead + launch.bytes / bandwidth
+        row.bytes += entry.bytes
+        row.seconds += overhead + entry.bytes / bandwidth
     return sorted(rows.values(), key=lambda row: -row.seconds)

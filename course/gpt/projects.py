@@ -7,6 +7,22 @@ import numpy as np
 Array = np.ndarray
 
 
+def next_tokens(sequences: Array, n_given: int = 1) -> tuple[Array, Array]:
+    """What a model is shown of some sequences, and what it should foretell: the same, one place further on.
+
+    Args:
+        sequences: (n, t + 1), tokens. They stay as they are.
+        n_given: how many tokens of each are given: the model is not asked for those. The first that counts is the one behind
+            them, so the first n_given - 1 targets are -1. At least 1.
+
+    Returns:
+        Tokens (n, t), and targets (n, t): at each place the token that comes next, or -1 where that does not count.
+    """
+    targets = sequences[:, 1:].copy()
+    targets[:, : n_given - 1] = -1
+    return sequences[:, :-1], targets
+
+
 class Sorting:
     """Some digits, then the same digits in order: "2 0 1 0 0 1 2".
 
@@ -29,18 +45,23 @@ class Sorting:
         found: list[Array] = []
         while len(found) < n:
             digits = generator.integers(0, self.n_digits, (4 * n, self.length))
-            # Which part it is in depends on the digits alone.
-            number = digits @ self.n_digits ** np.arange(self.length)
-            found += list(digits[(number * 7919 % 101 < 25) == self.validation])
+            found += list(digits[self._is_of_this_part(digits)])
         return np.array(found[:n])
+
+    def every(self) -> Array:
+        """All digits to sort that this part has, each row once: (how many, length)."""
+        digits = np.array(list(np.ndindex(*[self.n_digits] * self.length)))
+        return digits[self._is_of_this_part(digits)]
+
+    def _is_of_this_part(self, digits: Array) -> Array:
+        """For each row, whether it belongs here: that depends on the digits alone."""
+        number = digits @ self.n_digits ** np.arange(self.length)
+        return (number * 7919 % 101 < 25) == self.validation
 
     def batch(self, n: int, generator: np.random.Generator) -> tuple[Array, Array]:
         """Tokens (n, 2 * length - 1), and the tokens that come next, -1 where the digits are still to come."""
         digits = self.questions(n, generator)
-        both = np.concatenate([digits, np.sort(digits, 1)], 1)
-        targets = both[:, 1:].copy()
-        targets[:, : self.length - 1] = -1
-        return both[:, :-1], targets
+        return next_tokens(np.concatenate([digits, np.sort(digits, 1)], 1), self.length)
 
 
 class Adding:
@@ -73,10 +94,7 @@ class Adding:
 
     def batch(self, n: int, generator: np.random.Generator) -> tuple[Array, Array]:
         """Tokens (n, 3 * n_digits), and the tokens that come next, -1 where the question is still going on."""
-        tokens = self.tokens(generator.choice(self.sums, n))
-        targets = tokens[:, 1:].copy()
-        targets[:, : 2 * self.n_digits - 1] = -1
-        return tokens[:, :-1], targets
+        return next_tokens(self.tokens(generator.choice(self.sums, n)), 2 * self.n_digits)
 
 
 class Text:
@@ -96,10 +114,18 @@ class Text:
             )
 
     def batch(self, n: int, generator: np.random.Generator) -> tuple[Array, Array]:
-        """Tokens (n, block_size), and the same one place further on."""
+        """n pieces, each from a random place of the text; every place from which a piece and one token more fit is as likely.
+
+        Args:
+            n: how many pieces.
+            generator: where to draw the places from, and nothing else.
+
+        Returns:
+            Tokens (n, block_size), and targets (n, block_size): at each place the token that comes next in the text. All count.
+        """
         first = generator.integers(0, len(self.tokens) - self.block_size, n)
-        places = first[:, None] + np.arange(self.block_size)
-        return self.tokens[places], self.tokens[places + 1]
+        places = first[:, None] + np.arange(self.block_size + 1)
+        return next_tokens(self.tokens[places])
 
 
 def trigram_loss(train: Sequence[int] | Array, test: Sequence[int] | Array, n_tokens: int) -> float:

@@ -1,6 +1,5 @@
 """Training a GPT: batches in, steps out, with whoever wants to look on."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from course.gpt import checkpoint
 from course.gpt.model import GPT
-from course.tensor import Tensor, no_grad, rng
+from course.tensor import Tensor, no_grad
 from course.tensor.nn import Embedding, Linear, Module, optim
-from course.tensor.nn.safetensors import safe_load, safe_metadata, safe_save
 
 Array = np.ndarray
 
@@ -57,10 +56,17 @@ class TrainerConfig:
 
 
 def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The parameters in two groups: those that decay, the matrices of linear layers, and those that do not.
+    """The parameters in two groups, for an optimiser: those that decay, and those that do not.
 
-    Biases and norms should be free to be what they are, and a row of a table of embeddings gets a gradient only when its token
-    occurs. A matrix that is both a table and a linear layer (`tie_weights`) is a table.
+    What decays are the weights of `Linear` layers. All else does not: biases, norms, tables of embeddings, and any other parameter. A weight
+    that is a linear layer's and at the same time an `Embedding`'s (`tie_weights`) is a table, and does not decay.
+
+    Args:
+        model: any module.
+        weight_decay: of the first group; that of the second is 0.0.
+
+    Returns:
+        Two dicts with "params", a list, and "weight_decay". Each parameter of the model is in one of them, once.
     """
     modules = model.modules()
     matrices = {id(m.weight) for m in modules if isinstance(m, Linear)}
@@ -84,7 +90,7 @@ class Trainer:
         clip: clips the gradients of parameters to a norm, as `optim.clip_grad_norm_` does.
         step: how many steps are done.
         losses: of each step.
-        evaluations: (step, loss on the validation examples), whenever that was asked for.
+        evaluations: pairs (step, loss on the validation examples).
         on_step, on_evaluation: functions that are called with the trainer after each step and each evaluation.
     """
 
@@ -111,14 +117,26 @@ class Trainer:
         self.on_evaluation: list[Callable[[Trainer], Any]] = []
 
     def run(self, steps: int | None = None) -> list[float]:
-        """Train until the configured number of steps is done, or for so many steps; returns the losses so far."""
+        """Train until config.steps steps are done in all; or for so many more steps, but never beyond config.steps.
+
+        After each step its loss is put behind the others in `losses`, `step` goes up by one, and then each function in `on_step` is
+        called with the trainer. If there are validation examples and config.eval_every is not 0, then after each step whose number is a
+        multiple of it the pair (step, loss on the validation examples) is put into `evaluations`, and each function in
+        `on_evaluation` is called with the trainer.
+
+        Args:
+            steps: how many more steps; None for all that are left.
+
+        Returns:
+            `losses`: of all steps so far.
+        """
         last = self.config.steps if steps is None else min(self.step + steps, self.config.steps)
+        every = self.config.eval_every
         while self.step < last:
             self.losses.append(self.train_step())
             self.step += 1
             for function in self.on_step:
                 function(self)
-            every = self.config.eval_every
             if self.validation is not None and every and self.step % every == 0:
                 self.evaluations.append((self.step, self.evaluate(self.validation)))
                 for function in self.on_evaluation:
@@ -126,15 +144,24 @@ class Trainer:
         return self.losses
 
     def train_step(self) -> float:
-        """One step: a batch or several, their gradients averaged and clipped, the parameters changed. Returns the loss."""
+        """One step of the optimiser, with the model in training mode.
+
+        From config.accumulate batches of `examples` comes the gradient of the mean of their losses, and of nothing from before. It is
+        clipped to config.clip, with self.clip; then the optimiser makes its step, and the schedule goes on.
+
+        The step draws its batches, one after the other, from a generator of its own, np.random.default_rng([config.seed, step]), so that
+        one who goes on later gets the same batches.
+
+        Returns:
+            The mean of the losses, before the step, as a number.
+        """
         config = self.config
+        generator = np.random.default_rng([config.seed, self.step])
         self.model.train()
         self.optimizer.zero_grad()
         total = 0.0
-        # Each step has a generator of its own, so that one who goes on later gets the same batches.
-        generator = np.random.default_rng([config.seed, self.step])
         for _ in range(config.accumulate):
-            loss = self._loss(self.examples, generator) * (1 / config.accumulate)
+            loss = self.loss_on(self.examples, generator) * (1 / config.accumulate)
             loss.backward()
             total += loss.item()
         self.clip(self.model.parameters(), config.clip)
@@ -143,71 +170,32 @@ class Trainer:
         return total
 
     def evaluate(self, examples: Examples) -> float:
-        """The mean loss on some batches, always the same ones, without dropout."""
-        self.model.eval()
+        """The mean of the losses on config.eval_batches batches, as a number: without dropout, and without recording anything.
+
+        The batches are drawn, one after the other, from one new generator, np.random.default_rng(config.seed): so they are the same
+        each time. Afterwards the model is in training mode.
+        """
         generator = np.random.default_rng(self.config.seed)
+        losses = []
+        self.model.eval()
         with no_grad():
-            losses = [
-                self._loss(examples, generator).item() for _ in range(self.config.eval_batches)
-            ]
+            for _ in range(self.config.eval_batches):
+                losses.append(self.loss_on(examples, generator).item())
         self.model.train()
         return float(np.mean(losses))
 
-    def _loss(self, examples: Examples, generator: np.random.Generator) -> Tensor:
-        device = self.model.lm_head.weight.device
+    def loss_on(self, examples: Examples, generator: np.random.Generator) -> Tensor:
+        """The model's loss on the next batch of these examples, drawn with this generator."""
         tokens, targets = examples.batch(self.config.batch_size, generator)
+        device = self.model.lm_head.weight.device
         _, loss = self.model(Tensor(tokens, device=device), Tensor(targets, device=device))
         assert loss is not None
         return loss
 
-    # ------------------------------------------------------------ to go on later
-
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all that is needed to go on as if nothing had happened: a safetensors file."""
-        saved = self.optimizer.state_dict()
-        arrays = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        counts: dict[str, int] = {}
-        for number, kept in saved["state"].items():
-            for name, value in kept.items():
-                if name == "step":
-                    counts[str(number)] = value
-                else:
-                    arrays[f"optimizer.{number}.{name}"] = value
-        about = {
-            "step": self.step,
-            "losses": self.losses,
-            "evaluations": self.evaluations,
-            "optimizer_steps": counts,
-            "dropout": rng.generator().bit_generator.state,
-        }
-        safe_save(arrays, path, {"trainer": json.dumps(about)})
+        """Write all that is needed to go on as if nothing had happened: a safetensors file; see `checkpoint.save`."""
+        checkpoint.save(self, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Go on where another trainer of the same configuration was when it was saved.
-
-        Raises:
-            ValueError: if the file is none that `save` wrote, or an array has another shape.
-            KeyError: if it is of a model with other parts; it lists them.
-        """
-        about = json.loads(safe_metadata(path).get("trainer", "null"))
-        if about is None:
-            raise ValueError(f"{os.fspath(path)} was not written by Trainer.save")
-        tensors = safe_load(path)
-        prefix = "model."
-        self.model.load_state_dict(
-            {n.removeprefix(prefix): x for n, x in tensors.items() if n.startswith(prefix)}
-        )
-        state: dict[int, dict[str, Any]] = {
-            int(number): {"step": steps} for number, steps in about["optimizer_steps"].items()
-        }
-        for name, tensor in tensors.items():
-            if name.startswith("optimizer."):
-                _, number, what = name.split(".")
-                state[int(number)][what] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.step = self.schedule.steps = about["step"]
-        self.schedule._set()
-        self.losses = about["losses"]
-        self.evaluations = [(step, loss) for step, loss in about["evaluations"]]
-        rng.generator().bit_generator.state = about["dropout"]
+        """Go on where another trainer of the same configuration was when it was saved; see `checkpoint.load`."""
+        checkpoint.load(self, path)

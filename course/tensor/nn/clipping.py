@@ -1,5 +1,6 @@
 """Gradient clipping: a step must not be thrown far off by one odd batch."""
 
+import math
 from collections.abc import Iterable
 
 from course.tensor.tensor import Tensor
@@ -13,28 +14,30 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
         norm = sqrt(sum of grad^2 over all elements of all parameters)
 
     Args:
-        parameters: those without a gradient do not count.
-        max_norm: gradients with a smaller norm stay as they are.
+        parameters: those without a gradient do not count; there may be none at all. May be a generator, which gives them once.
+        max_norm: if the norm is not larger, all gradients stay as they are. Otherwise each becomes
+
+            grad * max_norm / norm
 
     Returns:
-        The norm before. If it is inf or nan, so are the gradients afterwards: check it.
+        The norm before, a float. Is it inf or nan, then something has gone wrong, and no scale can mend it: check it.
     """
-    tensors = _with_grad(parameters)
-    norm = sum((float((p.grad * p.grad).sum().item()) for p in tensors), 0.0) ** 0.5
-    scale = max_norm / (norm + 1e-6)
-    if not scale >= 1:
+    tensors = with_grad(parameters)
+    norm = math.sqrt(sum((p.grad * p.grad).sum().item() for p in tensors))
+    if norm > max_norm:
         for p in tensors:
-            p.grad = p.grad * scale
+            p.grad = p.grad * (max_norm / norm)
     return norm
 
 
 def clip_grad_value_(parameters: Iterable[Tensor], clip_value: float) -> None:
     """Cut every element of every gradient to the range from -clip_value to clip_value."""
-    for p in _with_grad(parameters):
+    for p in with_grad(parameters):
         p.grad = p.grad.clamp(-clip_value, clip_value)
 
 
-def _with_grad(parameters: Iterable[Tensor]) -> list:
+def with_grad(parameters: Iterable[Tensor]) -> list:
+    """A list of those parameters that have a gradient."""
     tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for p in tensors:
         if not isinstance(p, Tensor):

@@ -18,7 +18,7 @@ class LambdaLR:
         function: takes the number of steps so far, 0 at first; returns a factor.
 
     Attributes:
-        steps: how many steps there were so far. You may set it, to go on with a saved training.
+        steps: how many steps there were so far.
     """
 
     def __init__(self, optimizer: Any, function: Callable[[int], float]) -> None:
@@ -30,7 +30,11 @@ class LambdaLR:
 
     def step(self) -> None:
         """Go on to the next learning rate; call it once after each step (or epoch)."""
-        self.steps += 1
+        self.go_to(self.steps + 1)
+
+    def go_to(self, steps: int) -> None:
+        """Take the learning rate of after so many steps, to go on with a saved training."""
+        self.steps = steps
         self._set()
 
     def _set(self) -> None:
@@ -65,18 +69,29 @@ class CosineAnnealingLR(LambdaLR):
 
 
 def warmup_cosine(warmup: int, steps: int, floor: float = 0.0) -> Callable[[int], float]:
-    """A function for LambdaLR: a straight line up from almost 0, then half a cosine down.
+    """A function for LambdaLR: from almost 0 up in a straight line, then down along half a cosine.
+
+        step < warmup:            (step + 1) / (warmup + 1)
+        warmup <= step < steps:   floor + (1 - floor) * (1 + cos(pi * done)) / 2
+        steps <= step:            floor
+
+    where done is how much of the way down lies behind: 0 at step = warmup, and 1 at step = steps.
 
     Args:
-        warmup: how many steps the way up takes.
-        steps: after how many steps in all the way down ends.
-        floor: the factor at the end, and from there on.
+        warmup: how many steps the way up takes; 0 or more, at most steps.
+        steps: the step at which the way down ends.
+        floor: the factor at the end.
+
+    Returns:
+        A function from the number of a step, 0 at first, to the factor.
     """
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        done = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        if step >= steps:
+            return floor
+        done = (step - warmup) / (steps - warmup)
         return floor + (1 - floor) * (1 + math.cos(math.pi * done)) / 2
 
     return factor

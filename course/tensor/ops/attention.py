@@ -38,8 +38,8 @@ class CausalAttention(Function):
         weights = softmax(q @ k^T / sqrt(d)), 0 for the keys that come after a query
         output  = weights @ v
 
-    Composed of operations it is ten of them, each with an array for its result and one for its gradient, of which the masked scores and
-    the three parts of the input are large. As one it keeps the weights, and nothing else.
+    Composed, it is a dozen operations, each with an array for its result and another for its gradient; several have the size
+    of the scores. As one operation it keeps what its gradient is made of: the three parts, the weights and the output.
     """
 
     symbol = "attention"
@@ -53,6 +53,9 @@ class CausalAttention(Function):
 
         Returns:
             (n, t, n_head * d).
+
+        For backward it keeps n_head, as an attribute, and saves q, k, v, the weights and the output, each of all heads, in this
+        order.
         """
         self.n_head = n_head
         q, k, v = split_heads(self.ops, qkv, n_head, 3)
