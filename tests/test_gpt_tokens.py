@@ -251,3 +251,18 @@ def test_stored_tokens() -> None:
     assert tokenizer.bytes_of[256:260] == [b"we", b"lo", b"st", b" lo"]
     assert tokenizer.encode("lowest") == [257, 256, 258]
     assert tokenizer.encode("newer widest") == [110, 261, 114, 264, 266, 258]
+
+
+def test_tokens_are_lists_of_their_own() -> None:
+    tokenizer = BPETokenizer({(117, 103): 256})
+    tokenizer.encode_ordinary("hug").append(5)  # new
+    tokenizer.encode_ordinary("hug").append(5)  # known
+    assert tokenizer.encode_ordinary("hug") == [104, 256]
+
+
+def test_decoding_reads_an_iterator_once() -> None:
+    tokenizer = BPETokenizer({(117, 103): 256}, special=["<|end|>"])
+    assert tokenizer.decode_bytes(iter([104, 256, 257])) == b"hug<|end|>"
+    assert tokenizer.decode(iter([104, 256])) == "hug"
+    with pytest.raises(ValueError, match="there is no token -3"):
+        tokenizer.decode(iter([104, -3]))

@@ -18,7 +18,8 @@ def vocabulary(merges: Merges, byte_order: Sequence[int] = range(256)) -> list[b
 
     Args:
         merges: {(left, right): token}, in the order in which they were learned: the tokens 256, 257, ...
-        byte_order: which byte is token 0, 1, ..., 255.
+        byte_order: which byte is token 0, 1, ..., 255: token i stands for the byte byte_order[i]. The parts in
+            `merges` are tokens, not bytes.
     """
     bytes_of = [bytes([byte]) for byte in byte_order]
     for left, right in merges:
@@ -86,7 +87,8 @@ class BPETokenizer:
         """The tokens of a text in which nothing is special.
 
         The text is cut into pieces by `split`; a piece's bytes become tokens by `self.token_of`, and then `self.merges` are applied.
-        The tokens of each piece are kept in `self.known`, and are taken from there when the piece comes again.
+        The tokens of each piece are kept in `self.known`, and are taken from there when the piece comes again. The result is a list of
+        its own: whoever changes it changes nothing in `self.known`, even if the text is a single piece.
 
         Raises:
             UnicodeEncodeError: if the text has half a character (a lone surrogate), which has no bytes.
@@ -105,8 +107,9 @@ class BPETokenizer:
         Args:
             text: any text.
             special: whether names of special tokens in the text stand for these tokens: then each becomes one token, and what is between
-                them is ordinary text. The text is read from left to right; if several names fit at the same place, the longest does. Texts of
-                other people should not be able to say where they end; so by default, such a name is text like any other.
+                them is ordinary text. The text is read from left to right; if several names fit at the same place, the longest is taken.
+                Without any special tokens, all of the text is ordinary. Texts of other people should not be able to say where they end;
+                so by default, such a name is text like any other.
         """
         if not special or not self.special:
             return self.encode_ordinary(text)
@@ -119,8 +122,11 @@ class BPETokenizer:
     def decode_bytes(self, tokens: Iterable[int]) -> bytes:
         """The bytes that tokens stand for; for a special token, those of its name.
 
+        Args:
+            tokens: a list, or anything else that gives them one by one, such as an iterator, which can be gone through once.
+
         Raises:
-            ValueError: if there is no such token.
+            ValueError: if there is no such token; a negative number is none either.
         """
         names = {token: name.encode() for name, token in self.special.items()}
         out: list[bytes] = []

@@ -41,12 +41,13 @@ def count_pairs(words: Sequence[Sequence[int]], times: Sequence[int]) -> dict[Pa
     """How often each pair of neighbours occurs in a text.
 
         count_pairs([[1, 2, 1, 2], [2, 3]], [1, 5]) = {(1, 2): 2, (2, 1): 1, (2, 3): 5}
+        count_pairs([[1, 1, 1]], [1]) = {(1, 1): 2}
 
-    The last token of a word and the first of the next are no pair.
+    Pairs may overlap, as in the second line. The last token of a word and the first of the next are no pair.
 
     Args:
         words: the different pieces of the text, as tokens.
-        times: how often each of them stands in the text.
+        times: how often each of them occurs in the text.
 
     Returns:
         {pair: its count}, with the pairs that occur, and no others.
@@ -71,11 +72,11 @@ def most_frequent(counts: Mapping[Pair, int]) -> Pair:
 class PairCounts:
     """A text as tokens, and the counts of its pairs, which stay right while pairs are merged.
 
-    Equal pieces are kept once. A merge touches only the words that have the pair, and of the counts only those that change.
+    Equal pieces are kept once. A merge goes only through words that have the pair, or had it before another merge.
 
     Attributes:
         words: the different pieces, as tokens: in the beginning, bytes.
-        times: how often each stands in the text.
+        times: how often each occurs in the text.
         counts: {pair: how often it occurs}; a pair that no longer occurs is not in it.
     """
 
@@ -84,13 +85,14 @@ class PairCounts:
         self.words = [list(piece.encode()) for piece in pieces_and_times]
         self.times = list(pieces_and_times.values())
         self.counts = Counter(count_pairs(self.words, self.times))
-        self._where: dict[Pair, set[int]] = {}  # the numbers of the words that a pair is in, or was
+        # For each pair the numbers of the words that have it, or had it.
+        self._where: dict[Pair, set[int]] = {}
         for w, word in enumerate(self.words):
             for found in pairs(word):
                 self._where.setdefault(found, set()).add(w)
 
     def merge(self, pair: Pair, new: int) -> None:
-        """Merge a pair, wherever it occurs, to a new token."""
+        """Merge a pair, wherever it occurs, into a new token."""
         for w in self._where.pop(pair):
             for old in pairs(self.words[w]):
                 self.counts[old] -= self.times[w]
