@@ -53,7 +53,7 @@ def hidden(n_queries: int, n_keys: int) -> np.ndarray:
         n_keys: how many keys; key j stands at place j.
 
     Returns:
-        (n_queries, n_keys), booleans: true where the key's place is greater than the query's.
+        (n_queries, n_keys), of dtype bool: true where the key's place is greater than the query's.
     """
     places = np.arange(n_keys - n_queries, n_keys)
     return np.arange(n_keys) > places[:, None]
@@ -70,7 +70,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, dropout: Dropout) -> tuple[Tensor, T
         q: the queries, (n, heads, queries, width of a head): of the last of the keys' tokens.
         k: the keys, (n, heads, keys, width of a head).
         v: the values, as k.
-        dropout: of the weights; a module, to be called.
+        dropout: of the weights; a module, to be called with them.
 
     Returns:
         The output, of q's shape, and the weights, (n, heads, queries, keys), before dropout.
@@ -85,10 +85,10 @@ def split_heads(qkv: Tensor, n_head: int) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of each head, from one row of numbers for each token.
 
     A row has three thirds: all queries, all keys, all values. In each third the heads stand side by side,
-    each with as many neighbouring numbers.
+    each with the same number of neighbouring numbers.
 
     Args:
-        qkv: (n, tokens, 3 * n_embd).
+        qkv: (n, tokens, 3 * n_embd); gradients flow back to it.
         n_head: how many heads there are.
 
     Returns:
@@ -103,7 +103,7 @@ def merge_heads(x: Tensor) -> Tensor:
     """The heads' outputs side by side again, in one row for each token.
 
     Args:
-        x: (n, heads, tokens, width of a head).
+        x: (n, heads, tokens, width of a head); gradients flow back to it.
 
     Returns:
         (n, tokens, heads * width of a head): in each row first the numbers of head 0, then those of head 1, ...

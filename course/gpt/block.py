@@ -40,7 +40,7 @@ class Block(Module):
         """One round of both.
 
         Args:
-            x: the residual stream, (n, tokens, n_embd). It is not changed in place.
+            x: the residual stream, (n, tokens, n_embd). Its own numbers stay as they are.
             cache: for attention, or None.
 
         Returns:

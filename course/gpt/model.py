@@ -65,11 +65,11 @@ class GPT(Module):
     def initialise(self) -> None:
         """Overwrite all parameters with GPT-2's initial numbers.
 
-            weights of linear layers and tables   normal, with deviation 0.02
+            weights of linear layers and tables   normal, with deviation 0.02 (lm_head included)
             those of every c_proj                 normal, with deviation 0.02 / sqrt(2 * n_layer)
             biases                                0; the weights of norms stay 1
 
-        Each block adds to the stream twice, by its two c_proj. These begin smaller, so that the stream does not grow with depth.
+        Each block adds to the stream twice, by the c_proj of attention and that of the MLP. These begin smaller, so that the stream does not grow with depth.
         """
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -90,13 +90,14 @@ class GPT(Module):
         Args:
             tokens: (n, t), integers; t and what is in the caches together are at most config.block_size.
             targets: (n, t), for each place the token that comes next; -1 where that does not count. They are shifted already.
-            caches: of the tokens before, one for each block; see `new_caches`. Without them, the transformer gets a None for each.
+            caches: of the tokens before, one for each block; see `new_caches`. The transformer gets them, or without them
+                a None for each block.
 
         Returns:
             Logits, (n, t, vocab_size), and the mean cross-entropy over the places that count, or None without targets.
 
         Raises:
-            ValueError: if there are more tokens than the model sees.
+            ValueError: if there are more tokens than the model sees, those in the caches counted.
         """
         before = len(caches[0]) if caches else 0
         if before + tokens.shape[1] > self.config.block_size:
@@ -118,7 +119,7 @@ class GPT(Module):
         """How many numbers training changes, each counted once.
 
         Args:
-            embeddings: False leaves out the table of places, as it is usual when sizes are compared. The table of tokens counts:
+            embeddings: False leaves out the table of places, as is usual when sizes are compared. The table of tokens counts:
                 with `tie_weights` it is the head, too.
         """
         total = sum(parameter.numel() for parameter in self.parameters())
