@@ -12,6 +12,7 @@ def softmax(logits: Array, temperature: float = 1.0) -> Array:
 
     Args:
         logits: z, (..., n_tokens): each row, along the last axis, is for itself. They may be large, and some may be -inf.
+            They stay as they are.
         temperature: above 0. Below 1, likely tokens become more likely; above 1, less.
 
     Returns:
@@ -97,8 +98,8 @@ def probabilities(
 def pick(probabilities: Array, numbers: Array) -> Array:
     """The tokens that numbers between 0 and 1 fall on.
 
-    The line from 0 to 1 is cut into a piece for each token, in their order, as long as its probability. A piece has
-    its left end, and not its right end. So no number falls on a token whose probability is 0.
+    The line from 0 to 1 is cut into a piece for each token, in their order, as long as its probability. A piece
+    includes its left end, and not its right end. So no number falls on a token whose probability is 0.
 
     Args:
         probabilities: (n, n_tokens). If a row does not quite sum to 1, the line goes from 0 to its sum, and the

@@ -93,7 +93,7 @@ def stream(
     seed: int | None = None,
     use_cache: bool = True,
 ) -> Iterator[Array]:
-    """Go on with texts, a token for each at a time; each is handed over as soon as it is there.
+    """Go on with texts, one token at a time for each; it is handed over as soon as it is there.
 
     Args:
         model: left in the mode, training or not, in which it is; also between two tokens.
