@@ -25,7 +25,7 @@ PER_LESSON = 2  # wrong answers of each lesson that go through both
 FULLY = ("0_start", "1_micrograd/1")
 # Answers of each lesson that go through the sandbox here. `grader verify` proves all of them in a
 # process of its own; COURSE_WHOLE_BANK=1 sends all of them through the sandbox too.
-IN_SANDBOX = 10_000 if os.environ.get("COURSE_WHOLE_BANK") else 4
+IN_SANDBOX = 10_000 if os.environ.get("COURSE_WHOLE_BANK") else 2
 
 
 def in_sandbox(name: str) -> int:
