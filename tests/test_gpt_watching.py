@@ -158,7 +158,9 @@ def test_a_probe_is_followed_by_hand() -> None:
     probe.eval()
     with no_grad():
         probe(Tensor([[8.0]]), Tensor([[0]]))
-    assert probe.calls == [(True, True), (False, False)]
+    probe.training = True  # its layer is still in evaluation mode
+    probe(Tensor([[8.0]]), Tensor([[0]]))
+    assert probe.calls == [(True, True), (False, False), (False, True)]
     dealt = Dealt([1.0, -2.0])
     generator = np.random.default_rng(0)
     assert [dealt.batch(2, generator)[0].tolist() for _ in range(3)] == [[[1.0]] * 2, [[-2.0]] * 2, [[1.0]] * 2]  # fmt: skip

@@ -16,8 +16,8 @@ class Probe(Module):
 
     Attributes:
         lm_head: holds the weight.
-        calls: for each call, whether the model was in training mode (a dropout in it would drop), and whether the loss remembers what
-            it was made from.
+        calls: for each call, whether the layer in the model was in training mode (a dropout there would drop), and whether the loss
+            remembers what it was made from.
     """
 
     def __init__(self, weight: float) -> None:
@@ -33,7 +33,7 @@ class Probe(Module):
     def forward(self, tokens: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The tokens, and the loss."""
         loss = (self.lm_head.weight * tokens.numpy().mean().item()).sum()
-        self.calls.append((self.training and Tensor.training, loss.requires_grad))
+        self.calls.append((self.lm_head.training and Tensor.training, loss.requires_grad))
         return tokens, loss
 
 

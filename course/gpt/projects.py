@@ -8,7 +8,7 @@ Array = np.ndarray
 
 
 def next_tokens(sequences: Array, n_given: int = 1) -> tuple[Array, Array]:
-    """What a model is shown of some sequences, and what it should foretell: the same, one place further on.
+    """What a model is shown of some sequences, and what it should predict: the same, one place further on.
 
     Args:
         sequences: (n, t + 1), tokens. They stay as they are.
@@ -26,7 +26,7 @@ def next_tokens(sequences: Array, n_given: int = 1) -> tuple[Array, Array]:
 class Sorting:
     """Some digits, then the same digits in order: "2 0 1 0 0 1 2".
 
-    Only places whose next token belongs to the sorted part count; the digits themselves are random, and cannot be foreseen.
+    Only places whose next token belongs to the sorted part count; the digits themselves are random, and cannot be predicted.
     One example in four is for validation, and none is in both parts.
 
     Args:
@@ -114,7 +114,9 @@ class Text:
             )
 
     def batch(self, n: int, generator: np.random.Generator) -> tuple[Array, Array]:
-        """n pieces, each from a random place of the text; every place from which a piece and one token more fit is as likely.
+        """n pieces, each from a random place of the text, drawn by itself.
+
+        Every place from which a piece and one token more fit is equally likely.
 
         Args:
             n: how many pieces.
@@ -129,7 +131,7 @@ class Text:
 
 
 def trigram_loss(train: Sequence[int] | Array, test: Sequence[int] | Array, n_tokens: int) -> float:
-    """How well a trigram model foretells a text: the mean of -log p(token | the two before it). A model should beat it.
+    """How well a trigram model predicts a text: the mean of -log p(token | the two before it). A model should beat it.
 
     Counts of three tokens in a row, of two, and of one are mixed, each with a weight that grows with how often the tokens before have been
     seen (Witten-Bell smoothing):

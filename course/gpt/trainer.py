@@ -58,15 +58,16 @@ class TrainerConfig:
 def decay_groups(model: Module, weight_decay: float) -> list[dict[str, Any]]:
     """The parameters in two groups, for an optimiser: those that decay, and those that do not.
 
-    What decays are the weights of `Linear` layers. All else does not: biases, norms, tables of embeddings, and any other parameter. A weight
-    that is a linear layer's and at the same time an `Embedding`'s (`tie_weights`) is a table, and does not decay.
+    What decays are the weights of `Linear` layers. All else does not: biases, norms, tables of embeddings, and any other parameter, of
+    whatever shape. A weight that is a linear layer's and at the same time an `Embedding`'s (`tie_weights`) is a table, and does not decay.
 
     Args:
         model: any module.
         weight_decay: of the first group; that of the second is 0.0.
 
     Returns:
-        Two dicts with "params", a list, and "weight_decay". Each parameter of the model is in one of them, once.
+        A list of two dicts with "params", a list, and "weight_decay". Each parameter of the model is in one of them, once, even if
+        several layers share it.
     """
     modules = model.modules()
     matrices = {id(m.weight) for m in modules if isinstance(m, Linear)}
@@ -125,10 +126,10 @@ class Trainer:
         `on_evaluation` is called with the trainer.
 
         Args:
-            steps: how many more steps; None for all that are left.
+            steps: how many more steps, 0 or more; None for all that are left.
 
         Returns:
-            `losses`: of all steps so far.
+            `losses`: of all steps so far, also of earlier runs.
         """
         last = self.config.steps if steps is None else min(self.step + steps, self.config.steps)
         every = self.config.eval_every
@@ -146,11 +147,11 @@ class Trainer:
     def train_step(self) -> float:
         """One step of the optimiser, with the model in training mode.
 
-        From config.accumulate batches of `examples` comes the gradient of the mean of their losses, and of nothing from before. It is
-        clipped to config.clip, with self.clip; then the optimiser makes its step, and the schedule goes on.
+        From config.accumulate batches of `examples` comes the gradient of the mean of their losses; what stood in the gradients before
+        does not count. It is clipped once, to config.clip, with self.clip; then the optimiser makes its step, and the schedule goes on.
 
         The step draws its batches, one after the other, from a generator of its own, np.random.default_rng([config.seed, step]), so that
-        one who goes on later gets the same batches.
+        whoever goes on later gets the same batches. It does not count the step; `run` does.
 
         Returns:
             The mean of the losses, before the step, as a number.
@@ -170,10 +171,13 @@ class Trainer:
         return total
 
     def evaluate(self, examples: Examples) -> float:
-        """The mean of the losses on config.eval_batches batches, as a number: without dropout, and without recording anything.
+        """The mean of the losses on config.eval_batches batches of these examples, as a number.
 
-        The batches are drawn, one after the other, from one new generator, np.random.default_rng(config.seed): so they are the same
-        each time. Afterwards the model is in training mode.
+        It is measured with the model in evaluation mode, and so without dropout in any of its modules, and without recording
+        anything. Afterwards the model is in training mode again.
+
+        The batches, of config.batch_size examples, are drawn one after the other from one new generator,
+        np.random.default_rng(config.seed): so they are the same each time, whatever the step.
         """
         generator = np.random.default_rng(self.config.seed)
         losses = []

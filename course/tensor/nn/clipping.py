@@ -14,13 +14,15 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
         norm = sqrt(sum of grad^2 over all elements of all parameters)
 
     Args:
-        parameters: those without a gradient do not count; there may be none at all. May be a generator, which gives them once.
+        parameters: those without a gradient (their `grad` is None) do not count; if none has one, the norm is 0. May be a generator,
+            which gives them once.
         max_norm: if the norm is not larger, all gradients stay as they are. Otherwise each becomes
 
             grad * max_norm / norm
 
     Returns:
-        The norm before, a float. Is it inf or nan, then something has gone wrong, and no scale can mend it: check it.
+        The norm before, a float. If it is inf or nan, something has gone wrong that no factor can mend. It is returned all the
+        same, and no error is raised: whoever calls may look at it.
     """
     tensors = with_grad(parameters)
     norm = math.sqrt(sum((p.grad * p.grad).sum().item() for p in tensors))

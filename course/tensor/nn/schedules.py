@@ -78,9 +78,9 @@ def warmup_cosine(warmup: int, steps: int, floor: float = 0.0) -> Callable[[int]
     where done is how much of the way down lies behind: 0 at step = warmup, and 1 at step = steps.
 
     Args:
-        warmup: how many steps the way up takes; 0 or more, at most steps.
+        warmup: how many steps the way up takes; 0 or more, at most steps. If it is steps, there is no way down.
         steps: the step at which the way down ends.
-        floor: the factor at the end.
+        floor: the factor at the end. The way up may begin below it.
 
     Returns:
         A function from the number of a step, 0 at first, to the factor.
