@@ -31,7 +31,7 @@ def every(name):
         return 1
     if name.startswith("0"):
         return 2  # it has few
-    return 15 if name.startswith("3_cuda") else 6
+    return 15 if name.startswith(("3_cuda", "4_gpt")) else 6
 
 
 @pytest.mark.parametrize("name", FILES)
