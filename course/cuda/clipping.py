@@ -9,6 +9,7 @@ from course.cuda.array import CudaArray
 from course.cuda.block import THREADS, block_sum
 from course.cuda.record import launch
 from course.tensor import Tensor
+from course.tensor.nn.clipping import with_grad
 
 BLOCKS = 64
 """Blocks for each gradient, at most: the threads walk over what is longer."""
@@ -41,14 +42,13 @@ def clip_grad_norm_(parameters: Iterable[Tensor], max_norm: float) -> float:
 
     The squares of all gradients are added up on the device. Only then is there something to wait for: one number.
     """
-    tensors = list(parameters)
+    tensors = with_grad(parameters)
     total = CudaArray.full((1,), 0, "float32")
-    for gradient in [p.grad for p in tensors if p.grad is not None]:
-        x = gradient.data.flat
+    for p in tensors:
+        x = p.grad.data.flat
         launch(add_squares, min(-(-x.size // THREADS), BLOCKS), THREADS, x, total)
     norm = math.sqrt(total.numpy()[0])
-    scale = max_norm / (norm + 1e-6)
-    if not scale >= 1:
+    if norm > max_norm:
         for p in tensors:
-            p.grad = p.grad * scale if p.grad is not None else None
+            p.grad = p.grad * (max_norm / norm)
     return norm
