@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from course.gpt.fused import operation
 from course.tensor import Tensor, where
 
 
@@ -290,6 +291,12 @@ def layers() -> list[Case]:
         Case("cross entropy far out", lambda a, i: a.cross_entropy(i), [A * 1e4, targets], lambda t, a, i: t.nn.functional.cross_entropy(a, i), smooth=False),
         Case("cross entropy all ignored", lambda a, i: a.cross_entropy(i, ignore_index=0), [A, targets * 0], lambda t, a, i: t.nn.functional.cross_entropy(a, i, ignore_index=0), smooth=False),
     ]  # fmt: skip
+    for kind, qkv in {
+        "": numbers(2, 3, 12),
+        " of one token": numbers(2, 1, 12),
+        " strided": numbers(12, 5, 4).T[::-1, ::2],
+    }.items():
+        cases.append(Case(f"causal attention{kind}", lambda x: operation(x).apply(x, n_head=2), [qkv], attend))  # fmt: skip
     no_images = np.zeros((0, 4, 7, 6))
     cases += [
         Case("layer norm of no rows", lambda x, w, b: x.layer_norm(w, b), [EMPTY, B, B + 1], lambda t, x, w, b: t.nn.functional.layer_norm(x, (4,), w, b)),
@@ -342,6 +349,14 @@ def layers() -> list[Case]:
             cases.append(Case(f"max pool {window}{kind}", lambda x, w=window: x.max_pool2d(*w), [x], lambda t, x, w=window: t.nn.functional.max_pool2d(x, *w), smooth=not kind))  # fmt: skip
         cases.append(Case(f"avg pool {window}", lambda x, w=window: x.avg_pool2d(*w), [IMAGES], lambda t, x, w=window: t.nn.functional.avg_pool2d(x, *w)))  # fmt: skip
     return cases
+
+
+def attend(t: Any, qkv: Any) -> Any:
+    """PyTorch's attention of two heads, whose queries, keys and values lie side by side."""
+    n, tokens, width = qkv.shape
+    q, k, v = (part.reshape(n, tokens, 2, -1).transpose(1, 2) for part in qkv.chunk(3, -1))
+    heads = t.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return heads.transpose(1, 2).reshape(n, tokens, width // 3)
 
 
 def reuse() -> list[Case]:

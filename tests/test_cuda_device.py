@@ -95,7 +95,8 @@ def test_the_same_loss_curve(name):
 
     options = {
         "mlp": (mlp, 50, lambda p: optim.SGD(p, lr=0.1, momentum=0.9), True),
-        "resnet": (lambda: ResNet(4), 50, lambda p: optim.SGD(p, lr=0.05, momentum=0.9), False),
+        # With 0.05, a ReLU whose input is 0 but for rounding can set the two apart for good.
+        "resnet": (lambda: ResNet(4), 50, lambda p: optim.SGD(p, lr=0.02, momentum=0.9), False),
     }[name]
     cpu, cuda = (train(device, *options) for device in ("cpu", "cuda"))
     assert len(cuda) == 50
