@@ -5,7 +5,7 @@ import pytest
 
 from course.gpt.config import GPTConfig
 from course.gpt.decoder import Decoder
-from course.gpt.fused import FusedSelfAttention, fuse
+from course.gpt.fused import FusedSelfAttention, fuse, operation
 from course.gpt.model import GPT, logits_of
 from course.gpt.projects import Sorting
 from course.gpt.sampling import generate
@@ -102,3 +102,13 @@ def test_a_decoder_gives_the_models_logits() -> None:
         decoder(Tensor(np.zeros((1, 12), int)))
     with pytest.raises(ValueError, match=r"this model is on cuda"):
         Decoder(model.to("cuda"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_view_that_was_saved_is_not_changed_unnoticed(device: str) -> None:
+    """Queries, keys and values are views of the input on the CPU; with one token, on the device too."""
+    qkv = Tensor(np.ones((1, 1, 6), np.float32), device=device, requires_grad=True)
+    out = operation(qkv).apply(qkv, n_head=1)
+    qkv.data += 1.0
+    with pytest.raises(RuntimeError, match=r"an input of shape \(1, 1, 6\) .* changed in place"):
+        out.backward(Tensor(np.ones((1, 1, 2), np.float32), device=device))

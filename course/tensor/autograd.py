@@ -9,6 +9,8 @@ from contextlib import ContextDecorator
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from course.tensor.shapes import broadcast_shapes, unbroadcast
 
 if TYPE_CHECKING:
@@ -247,12 +249,20 @@ def fit_gradient(grad: Any, tensor: "Tensor", function: Function) -> Any:
     return grad if grad.dtype == data.dtype else grad.astype(data.dtype)
 
 
+def same_memory(saved: Any, data: Any) -> bool:
+    """Whether what an operation saved is a tensor's array or may be a view of it."""
+    if isinstance(saved, np.ndarray) and isinstance(data, np.ndarray):
+        return np.may_share_memory(saved, data)
+    buffer = getattr(data, "buffer", None)  # of an array on the device
+    return saved is data or (buffer is not None and getattr(saved, "buffer", None) is buffer)
+
+
 def check_unchanged(function: Function, output: "Tensor") -> None:
     """Raise a RuntimeError if an array that backward needs was changed in place since forward."""
     for tensor in (*function.inputs, output):
         memory = tensor._memory
         changed = memory is not None and memory.changed > function.changes_before
-        if changed and any(array is tensor._data for array in function.saved):
+        if changed and any(same_memory(array, tensor._data) for array in function.saved):
             what = "its output" if tensor is output else "an input"
             raise RuntimeError(
                 f"{type(function).__name__} needs {what} of shape {tensor.shape} for its backward, "
