@@ -1194,11 +1194,30 @@ importlib.reload(lab)
 print(lab.device())
 """
 
+LAUNCHES = """
+import numpy as np
+from numba import cuda
+from course import kernellab as lab
 
-def test_importing_twice_says_it_once():
+def one(x):
+    x[0] = 1.0
+
+def two(x):
+    x[0] = 2.0
+
+for function in (one, two, one):
+    cuda.jit(function)[1, 1](np.zeros(1))
+"""
+
+
+def test_importing_says_nothing_and_the_first_launch_says_where_it_runs(tmp_path):
+    said = "kernels run on the processor"
+    program = tmp_path / "launches.py"  # a file: kernels need their source
+    program.write_text(LAUNCHES)
     done = python(CODE)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("kernellab: no GPU here") == 1
+    launched = python(f"import runpy; runpy.run_path({str(program)!r})", KERNELLAB_ENGINE="py")
+    assert done.returncode == launched.returncode == 0, done.stderr + launched.stderr
+    assert (done.stdout.count(said), launched.stdout.count(said)) == (0, 1)
     assert done.stderr == ""
 
 

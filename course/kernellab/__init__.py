@@ -40,7 +40,7 @@ from course.kernellab.errors import (
     Unsupported,
 )
 from course.kernellab.gpus import GPUS, Gpu, Prediction, occupancy, predict
-from course.kernellab.launch import State, device, engine, forget_compiled, install
+from course.kernellab.launch import device, engine, forget_compiled, install
 from course.kernellab.memory import transfers
 from course.kernellab.pictures import (
     draw_banks,
@@ -55,9 +55,7 @@ from course.kernellab.ptx import Assembly, PtxUnavailable, asm
 from course.kernellab.records import Fault, Report
 from course.kernellab.svg import Picture
 
-if install() and ("", "") not in State.said:
-    State.said.add(("", ""))
-    print("kernellab: no GPU here, so kernels run on the processor.")
+install()
 
 __all__ = [
     "GPUS",

@@ -160,6 +160,9 @@ def _prepare(kernel: Any, launch: Launch, values: list[Any], wanted: str) -> lis
     of = program(kernel)
     typed = of.of(values)
     validate(launch, of.lowered.tables.shared)
+    if State.on and not State.said:
+        State.said.add(("", ""))
+        print("kernellab: kernels run on the processor here, not on a GPU.")
     chosen = typed.engine(wanted)
     if wanted == "auto" and chosen != "split":
         _say(of.name, chosen, typed)
