@@ -39,7 +39,8 @@ class State:
     on = False
     engine = os.environ.get("KERNELLAB_ENGINE", "auto")
     generation = 0  # counted up when all kernels are to be looked at anew
-    said: ClassVar[set[tuple[str, str]]] = set()
+    announced = False  # whether it was said that kernels run here
+    said: ClassVar[set[tuple[str, str]]] = set()  # which engines stood back for which kernels
 
 
 class LabDevice:
@@ -160,8 +161,8 @@ def _prepare(kernel: Any, launch: Launch, values: list[Any], wanted: str) -> lis
     of = program(kernel)
     typed = of.of(values)
     validate(launch, of.lowered.tables.shared)
-    if State.on and not State.said:
-        State.said.add(("", ""))
+    if State.on and not State.announced:
+        State.announced = True
         print("kernellab: kernels run on the processor here, not on a GPU.")
     chosen = typed.engine(wanted)
     if wanted == "auto" and chosen != "split":

@@ -101,20 +101,20 @@ class GroupedConv2d(Function):
             columns, (x.shape[0], groups, columns.shape[1] // groups, out_h * out_w)
         )
         matrices = ops.reshape(weight, (groups, weight.shape[0] // groups, -1))
-        self.save(columns, matrices, weight)  # weight, so that a change of it is noticed
+        self.save(columns, matrices)
         y = ops.matmul(matrices, columns)  # (n, groups, out channels / groups, out_h * out_w)
         return ops.reshape(y, (x.shape[0], weight.shape[0], out_h, out_w))
 
     def backward(self, grad: Any) -> tuple[Any, Any]:
         """As for Conv2d, group by group."""
         ops = self.ops
-        columns, matrices, weight = self.saved
+        columns, matrices = self.saved
         n, groups, rows, places = columns.shape
         grad = ops.reshape(grad, (n, groups, matrices.shape[1], places))
         d_columns = ops.reshape(ops.matmul(matrices.mT, grad), (n, groups * rows, places))
         dx = ops.col2im(d_columns, self.x_shape, *self.geometry)
         dw = ops.sum(ops.matmul(grad, columns.mT), axis=0)
-        return dx, ops.reshape(dw, weight.shape)
+        return dx, ops.reshape(dw, self.inputs[1].shape)
 
 
 class MaxPool2d(Function):
